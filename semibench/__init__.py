@@ -1,0 +1,1 @@
+"""semibench: a benchmark and leaderboard for label-efficient semantic segmentation."""

@@ -1,0 +1,1 @@
+"""What runs: loading, engines, the evaluator, the command line."""

@@ -1,0 +1,78 @@
+"""The contract of an engine: it carries out the training loop, and nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from semibench.methods.method import Batch, Method
+from semibench.protocols.recipe import Recipe
+
+Batches = Callable[[int], Iterator[Batch]]  # first step -> the batches of that step and all later ones
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an engine needs to know besides method and batches."""
+
+    recipe: Recipe
+    total: int  # optimizer steps
+    seed: int
+    device: str  # auto | cpu | cuda | cuda:1 | mps
+
+
+@dataclass
+class TrainState:
+    """What callbacks see; engines fill it in, callbacks only read it."""
+
+    method: Method
+    total: int
+    save: Callable[[Path], None]  # write a checkpoint of everything that resuming needs
+    step: int = 0  # steps done
+    losses: dict[str, float] = field(default_factory=dict)  # weighted, of the last step
+    scalars: dict[str, float] = field(default_factory=dict)
+    learning_rate: float = 0.0  # of the first parameter group, used in the last step
+    seconds: float = 0.0  # of the last step, waiting for data included
+    data_seconds: float = 0.0  # of the last step, waiting for data
+    images: int = 0  # of the last step, labelled and unlabelled
+
+    @property
+    def loss(self) -> float:
+        """The sum that was minimized."""
+        return sum(self.losses.values())
+
+
+class Callback:
+    """Something that watches a run; the same under every engine."""
+
+    def on_start(self, state: TrainState) -> None:
+        """Be called once, before the first step of this process; ``state.step`` > 0 when resumed."""
+
+    def on_step(self, state: TrainState) -> None:
+        """Be called after each step."""
+
+    def on_end(self, state: TrainState) -> None:
+        """Be called once after the last step, and not when the run is interrupted."""
+
+
+@dataclass(frozen=True)
+class FitSummary:
+    """What a finished training says about itself; times are of this process only."""
+
+    steps: int
+    seconds: float
+    data_seconds: float
+    images: int
+    device: str
+    peak_memory: int  # bytes: the GPU allocator's, or the process's resident set on a CPU
+
+
+class Engine(ABC):
+    """Runs the one order of a step: forward, sum of losses, zero_grad, backward, finite check, optimizer step,
+    ``after_step``, learning rate, callbacks (logging, checkpoint, evaluation)."""
+
+    @abstractmethod
+    def fit(
+        self, method: Method, batches: Batches, plan: Plan, callbacks: Sequence[Callback], *, resume_from: Path | None
+    ) -> FitSummary:
+        """Train ``method`` to ``plan.total`` steps, from a checkpoint where one is given."""

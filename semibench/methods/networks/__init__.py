@@ -1,0 +1,1 @@
+"""Networks in encode and decode halves, one file each."""

@@ -1,0 +1,37 @@
+"""The contract of a network: stages instead of switches, so that methods perturb, mix or tap in between."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from semibench.records import Record
+
+Features = tuple[Tensor, ...]
+
+
+class Network(nn.Module, ABC):
+    """A segmentation network in two halves; ``forward`` is their composition.
+
+    A network's file defines one subclass. ``encoder`` holds the pretrained part, everything else is the decoder.
+    """
+
+    Config: ClassVar[type[Record]]
+    encoder: nn.Module
+
+    @abstractmethod
+    def __init__(self, config: Any, n_classes: int) -> None:
+        """Build the network for ``n_classes`` outputs; ``config`` is a ``Config``."""
+        super().__init__()
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Features:
+        """Map images (N, 3, H, W) to exactly the features that ``decode`` reads."""
+
+    @abstractmethod
+    def decode(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Map features to logits (N, K, H, W) float32 of the given (H, W)."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to logits (N, K, H, W)."""
+        return self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))

@@ -1,0 +1,1 @@
+"""What is measured: protocols, partitions and data sets; never imports torch."""

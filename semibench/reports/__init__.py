@@ -1,0 +1,1 @@
+"""What is shown: results, statistics and tables; never imports torch."""

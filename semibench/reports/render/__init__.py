@@ -1,0 +1,1 @@
+"""One table model, several faces."""
