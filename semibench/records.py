@@ -29,7 +29,10 @@ class Record(BaseModel):
 
 
 def _explain(model: type[BaseModel], invalid: ValidationError, source: str) -> tuple[str, str]:
-    first = invalid.errors()[0]
+    errors = invalid.errors()
+    first = next(
+        (error for error in errors if error["type"] == "extra_forbidden"), errors[0]
+    )  # a misspelt key also goes missing
     location = first["loc"]
     name = ".".join(map(str, location))
     if first["type"] == "extra_forbidden":

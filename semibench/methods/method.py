@@ -8,13 +8,13 @@ Shapes: N labelled images, M unlabelled images, K classes, H x W pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
-from semibench.methods.networks.base import Network
+from semibench.methods.networks.base import Network, ParameterGroup
 from semibench.protocols.recipe import Published
 from semibench.records import Record
 
@@ -69,13 +69,6 @@ class StepOutput(NamedTuple):
 
     losses: Mapping[str, Tensor]
     scalars: Mapping[str, Tensor] = {}
-
-
-class ParameterGroup(NamedTuple):
-    """Parameters that a recipe can address by name (``recipe.optimizer.groups``); frozen ones are in none."""
-
-    name: str
-    parameters: Iterable[nn.Parameter]
 
 
 @dataclass(frozen=True)

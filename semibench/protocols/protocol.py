@@ -30,8 +30,13 @@ class EvaluationRule(Record):
     multiple_of: PositiveInt | None = None  # sides are resized to the nearest multiple first
     classes: Literal["present", "all"] = "present"  # in the mean: those in truth or predictions, or all with absent ones as 0
     checkpoint: Literal["last", "best"] = "last"  # which one ranks
+    every: PositiveInt | None = None  # steps between evaluations, among which `best` is chosen; None = a tenth of the run
     select_on: str  # subset on which `best` is chosen
     report_on: str  # subset of the reported number
+
+    def digest(self) -> str:
+        """Return what results must share to stand in one table; how often was evaluated decides only about `best`."""
+        return digest_json(self.model_dump(mode="json", exclude={"every"} if self.checkpoint == "last" else None))
 
 
 class Subset(Record):
@@ -94,9 +99,13 @@ class Protocol(Record):
             }
         )
 
+    def dataset_class(self) -> type[Dataset]:
+        """Return the data set's class, found by its name."""
+        return plugins.find_class(plugins.DATASET, self.dataset, Dataset)
+
     def open(self, root: Path | None) -> Dataset:
         """Return the data set below ``root``; raise DataError when it is not there."""
-        return plugins.find_class(plugins.DATASET, self.dataset, Dataset)(root)
+        return self.dataset_class()(root)
 
     def _checked(self, dataset: Dataset, subset: str) -> tuple[str, ...]:
         ids = tuple(dataset.ids(subset))

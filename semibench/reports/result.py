@@ -1,16 +1,28 @@
 """The record of one run: everything a table shows, and what is needed to derive it again."""
 
-from typing import Annotated, Literal
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self  # JSON values have no narrower type
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
+from semibench.errors import DataError
+from semibench.files import write_text
+from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Options
 from semibench.records import Record
+from semibench.reports.figures import derive, is_close
 
 SCHEMA = 1
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+Pixels = Annotated[int, Field(ge=0, le=2**48)]  # sums over a matrix of 181 classes stay within int64
+Confusion = tuple[tuple[Pixels, ...], ...]  # (K, K): row = truth, column = prediction; void is not counted
+RunState = Literal["running", "complete", "failed"]
+Seconds = Annotated[float, Field(ge=0)]
+Size = tuple[PositiveInt, PositiveInt]  # (H, W) pixels
 
 
 class Scores(Record):
@@ -18,26 +30,26 @@ class Scores(Record):
 
     subset: str
     step: Count
-    n_images: Count
+    n_images: PositiveInt
     miou: Fraction
     class_iou: tuple[Fraction | None, ...]  # None: the class is neither in truth nor in predictions
     pixel_accuracy: Fraction
     frequency_weighted_iou: Fraction
     boundary_iou: Fraction
     calibration_error: Fraction  # expected calibration error, 15 equal bins
-    confusion: tuple[tuple[Count, ...], ...]  # (K, K) pixels: row = truth, column = prediction; void is not counted
+    confusion: Confusion
 
 
 class Latency(Record):
     """Time of one forward pass of the predictor, after warm-up."""
 
-    batch: int
-    size: tuple[int, int]  # (H, W) pixels
-    repeats: int
-    p50: float  # seconds
-    p90: float
-    p99: float
-    images_per_second: float
+    batch: PositiveInt
+    size: Size
+    repeats: PositiveInt
+    p50: Seconds
+    p90: Seconds
+    p99: Seconds
+    images_per_second: Annotated[float, Field(gt=0)]
 
 
 class Cost(Record):
@@ -48,11 +60,11 @@ class Cost(Record):
     macs: Count  # multiply-accumulates of one image at ``input_size``
     flops: Count  # 2 per multiply-accumulate
     uncounted: dict[str, Count]  # operations that the counter has no rule for -> calls
-    input_size: tuple[int, int]  # (H, W) pixels
+    input_size: Size
     latency: Latency | None
-    training_images_per_second: float | None  # labelled and unlabelled, waiting for data included
+    training_images_per_second: Annotated[float, Field(gt=0)] | None  # labelled and unlabelled, waiting for data included
     data_wait: Fraction | None  # share of the training time
-    training_seconds: float | None  # of the process that finished the run
+    training_seconds: Seconds | None  # of the process that finished the run
     peak_memory: Count | None  # bytes
     peak_memory_of: Literal["gpu", "process"]
 
@@ -60,7 +72,7 @@ class Cost(Record):
 class Weights(Record):
     """A weight file that a network started from."""
 
-    name: str  # file name without folder
+    name: Annotated[str, Field(pattern=r"^[^/\\]+$")]  # file name without folder
     sha256: Sha256
     matched: Count
     missing: tuple[str, ...]
@@ -91,9 +103,10 @@ class Provenance(Record):
 class Status(Record):
     """How a run stands; ``status.json`` in its folder."""
 
-    status: Literal["running", "complete", "failed"]
+    status: RunState
     step: Count
     total: Count
+    seed: int | None = None
     error: str | None = None
 
 
@@ -103,16 +116,16 @@ class Result(Record):
     A run that is under way or failed has a ``Status`` and no result.
     """
 
-    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True, json_schema_serialization_defaults_required=True)
 
-    schema_version: Annotated[int, Field(alias="schema")] = SCHEMA
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA)] = SCHEMA
     kind: Literal["run"] = "run"
     status: Literal["complete"] = "complete"
     run_id: str
     protocol: str
     dataset: str
     synthetic: bool  # drawn by the program: for trying, testing and teaching
-    class_names: tuple[str, ...]
+    class_names: Annotated[tuple[str, ...], Field(min_length=1)]
     digest: Sha256  # of the protocol: lists, class table, metric convention
     digests: Digests
     method: str
@@ -123,12 +136,108 @@ class Result(Record):
     recipe: Options
     seed: int
     steps: int
-    checkpoint: Literal["last", "best"]  # which one ranks
-    miou: Fraction  # of that checkpoint
-    confusion: tuple[tuple[Count, ...], ...]
+    evaluation: EvaluationRule
+    miou: Fraction  # of the checkpoint that ranks
+    confusion: Confusion  # of the same
     last: Scores
     best: Scores
-    macs: Count
+    macs: Count  # as in ``cost``
     cost: Cost
     weights: tuple[Weights, ...]
     provenance: Provenance
+
+    @property
+    def ranked(self) -> Scores:
+        """The scores of the checkpoint that ranks."""
+        return self.last if self.evaluation.checkpoint == "last" else self.best
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        for name, scores in (("last", self.last), ("best", self.best)):
+            _check_matrix(name, scores.confusion, len(self.class_names))
+            _check_figures(name, scores, self.evaluation)
+        _require(self.last.n_images == self.best.n_images, "last and best were scored on different numbers of images")
+        _require(self.confusion == self.ranked.confusion, "confusion is not that of the checkpoint that ranks")
+        _require(self.miou == self.ranked.miou, f"miou is {self.miou}, that of the checkpoint that ranks is {self.ranked.miou}")
+        _require(self.macs == self.cost.macs, f"macs is {self.macs}, cost.macs is {self.cost.macs}")
+        return self
+
+
+def write(result: Result, path: Path) -> None:
+    """Replace ``path`` by the result as JSON, one row of a confusion matrix a line."""
+    write_text(path, _layout(result.model_dump(mode="json")) + "\n")
+
+
+def read(path: Path) -> Result:
+    """Return the result in ``path``.
+
+    Raises DataError when it is not a whole result of a schema that this version knows, or contradicts itself.
+    """
+    data = _load(path)
+    version = data.get("schema")
+    if not isinstance(version, int):
+        raise DataError(f"{path} names no schema", "It is not a result of semibench: move it out of the folder of runs.")
+    if version > SCHEMA:
+        raise DataError(f"{path} has schema {version}, this semibench reads up to {SCHEMA}", "Upgrade semibench to read it.")
+    try:
+        return Result.model_validate(data)
+    except ValidationError as invalid:
+        for error in invalid.errors():
+            if error["type"] == _CONTRADICTION:
+                raise DataError(f"{path} contradicts itself: {error['msg']}", _RESTORE) from None
+    return Result.parse(data, str(path), DataError)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a result file."""
+    schema = Result.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+
+
+_CONTRADICTION = "contradiction"
+_RESTORE = "It was edited or damaged: restore it, or remove its folder and give the command of the run again."
+
+
+def _require(is_met: bool, otherwise: str) -> None:
+    if not is_met:
+        raise PydanticCustomError(_CONTRADICTION, "{otherwise}", {"otherwise": otherwise})
+
+
+def _check_matrix(name: str, confusion: Confusion, n_classes: int) -> None:
+    is_square = len(confusion) == n_classes and all(len(row) == n_classes for row in confusion)
+    _require(is_square, f"{name}.confusion is not {n_classes} x {n_classes}, one row and one column a class")
+
+
+def _check_figures(name: str, scores: Scores, rule: EvaluationRule) -> None:
+    _require(scores.subset == rule.report_on, f"{name} was scored on '{scores.subset}', the rule reports on '{rule.report_on}'")
+    derived = derive(scores.confusion, rule.classes)
+    for key in ("miou", "pixel_accuracy", "frequency_weighted_iou"):
+        stored, expected = getattr(scores, key), getattr(derived, key)
+        _require(is_close(stored, expected), f"{name}.{key} is {stored}, its confusion matrix gives {expected}")
+    is_same = len(scores.class_iou) == len(derived.class_iou) and all(map(is_close, scores.class_iou, derived.class_iou))
+    _require(is_same, f"{name}.class_iou is not what its confusion matrix gives")
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", "Check the path.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not whole JSON: {error}", _RESTORE) from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path} holds no JSON object", _RESTORE)
+    return data
+
+
+def _layout(value: Any, indent: str = "") -> str:
+    """Return ``value`` as JSON with one key or nested list a line and flat lists on one line."""
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_layout(item, deeper)}" for key, item in value.items()]
+    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        parts = [_layout(item, deeper) for item in value]
+    else:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n{deeper}" + f",\n{deeper}".join(parts) + f"\n{indent}{closing}"

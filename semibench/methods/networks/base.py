@@ -1,13 +1,21 @@
 """The contract of a network: stages instead of switches, so that methods perturb, mix or tap in between."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from semibench.records import Record
 
 Features = tuple[Tensor, ...]
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that a recipe can address by name (``recipe.optimizer.groups``); frozen ones are in none."""
+
+    name: str
+    parameters: Sequence[nn.Parameter]
 
 
 class Network(nn.Module, ABC):
@@ -31,6 +39,13 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def decode(self, features: Features, size: tuple[int, int]) -> Tensor:
         """Map features to logits (N, K, H, W) float32 of the given (H, W)."""
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the parameters that are trained, as ``encoder`` and ``decoder``."""
+        encoder = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+        inside = set(map(id, encoder))
+        decoder = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in inside]
+        return [ParameterGroup("encoder", encoder), ParameterGroup("decoder", decoder)]
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to logits (N, K, H, W)."""

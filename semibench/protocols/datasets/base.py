@@ -49,8 +49,9 @@ class Dataset(ABC):
     def mask(self, id: str) -> NDArray[np.uint8]:
         """Return the mask, (H, W) uint8, after checking that it holds class indices and void only."""
         mask = self.read_mask(id)
-        strangers = np.setdiff1d(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)), self._values())
-        if strangers.size:
+        counts = np.bincount(mask.ravel(), minlength=256)
+        counts[: len(self.class_names)] = counts[self.ignore_index] = 0
+        if (strangers := np.flatnonzero(counts)).size:
             raise DataError(
                 f"the mask of '{id}' holds the value {strangers[0]}, outside the table of {len(self.class_names)} classes",
                 "Check that the masks are the official index masks, not a colored or otherwise converted copy.",
@@ -67,8 +68,21 @@ class Dataset(ABC):
             )
         return image, mask
 
-    def _values(self) -> NDArray[np.int64]:
-        return np.append(np.arange(len(self.class_names)), self.ignore_index)
+
+def find_folder(root: Path | None, names: Sequence[str], entries: Sequence[str]) -> Path:
+    """Return the folder that holds all ``entries``: ``root`` itself, or the first of ``names`` below it.
+
+    Raises DataError saying what was looked for, and where, when there is none.
+    """
+    candidates = [root, *(root / name for name in names)] if root else []
+    for folder in candidates:
+        if all((folder / entry).exists() for entry in entries):
+            return folder
+    where = f"in {root} or its folder {' or '.join(names)}" if root else "anywhere: no data root is set"
+    raise DataError(
+        f"the data set {names[0]} was not found {where}; a folder with {', '.join(entries)} was looked for",
+        f"Set --data-root or the environment variable SEMIBENCH_DATA to that folder or to the folder that holds {names[0]}.",
+    )
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:

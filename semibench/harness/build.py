@@ -1,0 +1,45 @@
+"""From a configuration to a method with its networks and their weights."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semibench import plugins
+from semibench.harness.configure import Configuration
+from semibench.hashing import derive_seed
+from semibench.methods.method import Method, Task
+from semibench.methods.networks._norm import set_norm
+from semibench.methods.networks._weights import WeightReport, load_weights
+from semibench.methods.networks.base import Network
+from semibench.protocols.datasets.base import Dataset
+
+
+def build_method(
+    configuration: Configuration, dataset: Dataset | type[Dataset], weights: Path | None
+) -> tuple[Method, list[WeightReport]]:
+    """Build the method of a configuration; say what of a weight file fitted each of its networks.
+
+    Initial values are a function of the seed alone, so that methods with the same network start from the same point.
+    """
+    torch.manual_seed(derive_seed(configuration.seed, "initial weights"))
+    reports: list[WeightReport] = []
+
+    def build_network(**overrides: Any) -> Network:
+        options = configuration.network.model_dump() | overrides
+        network_class = plugins.find_class(plugins.NETWORK, options.pop("name"), Network)
+        config = network_class.Config.parse(options, "the options of the network")
+        network = network_class(config, len(dataset.class_names))
+        if weights is not None:
+            reports.append(load_weights(network, weights))
+        return set_norm(network, configuration.recipe.norm)
+
+    task = Task(
+        dataset=configuration.protocol,
+        class_names=dataset.class_names,
+        ignore_index=dataset.ignore_index,
+        crop=configuration.recipe.crop,
+        build_network=build_network,
+    )
+    method_class = plugins.find_class(plugins.METHOD, configuration.method.model_dump()["name"], Method)
+    return method_class(configuration.method, task), reports

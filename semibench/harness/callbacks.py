@@ -1,0 +1,173 @@
+"""What watches a run: log, checkpoints, evaluation, progress; the same under every engine."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from semibench.errors import SemibenchError
+from semibench.harness.engines.base import Callback, TrainState
+from semibench.harness.folder import Events
+
+
+class InterruptedRunError(SemibenchError):
+    """The user or the system asked the run to stop; it saved its state (exit code 130, as a shell's for Ctrl-C)."""
+
+    exit_code = 130
+
+
+class Log(Callback):
+    """Write losses, scalars and rates every ``every`` steps to the events and, where given, to TensorBoard."""
+
+    def __init__(self, events: Events, every: int, tensorboard: Path | None) -> None:
+        self.events = events
+        self.every = every
+        self.tensorboard = tensorboard
+        self.writer: Any = None  # SummaryWriter, which has no types
+
+    def on_start(self, state: TrainState) -> None:
+        if self.tensorboard is not None:
+            from torch.utils.tensorboard import SummaryWriter  # a second of imports
+
+            self.writer = SummaryWriter(str(self.tensorboard), purge_step=state.step + 1)
+
+    def on_step(self, state: TrainState) -> None:
+        if state.step % self.every and state.step != state.total:
+            return
+        figures = {**state.losses, **state.scalars, "learning_rate": state.learning_rate}
+        self.events.append("log", state.step, **figures, seconds=state.seconds, data_seconds=state.data_seconds)
+        if self.writer is not None:
+            for name, value in figures.items():
+                self.writer.add_scalar(f"train/{name}", value, state.step)
+
+    def on_end(self, state: TrainState) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+class Checkpoint(Callback):
+    """Save everything that resuming needs every ``every`` steps and at the end."""
+
+    def __init__(self, path: Path, every: int, on_saved: Callable[[int], None]) -> None:
+        self.path = path
+        self.every = every
+        self.on_saved = on_saved  # called with the step
+
+    def on_step(self, state: TrainState) -> None:
+        if state.step % self.every == 0 or state.step == state.total:
+            state.save(self.path)
+            self.on_saved(state.step)
+
+
+class Evaluate(Callback):
+    """Score the headline predictor every ``every`` steps and at the end; keep the checkpoint of the best score.
+
+    What was scored is read from the events, so that a resumed run neither repeats nor forgets an evaluation.
+    """
+
+    def __init__(self, score: Callable[[], float], events: Events, every: int, best: Path) -> None:
+        self.score = score
+        self.events = events
+        self.every = every
+        self.best = best
+        self.scores: dict[int, float] = {}
+
+    def on_start(self, state: TrainState) -> None:
+        self.scores = {event["step"]: event["miou"] for event in self.events.read() if event["event"] == "evaluate"}
+        if state.step > 0:
+            self.on_step(state)  # the run may have ended between this step's checkpoint and its evaluation
+
+    def on_step(self, state: TrainState) -> None:
+        if (state.step % self.every and state.step != state.total) or state.step in self.scores:
+            return
+        began = time.perf_counter()
+        miou = self.score()
+        if miou > max(self.scores.values(), default=-1.0):
+            state.save(self.best)
+        self.scores[state.step] = miou
+        self.events.append("evaluate", state.step, miou=miou, seconds=time.perf_counter() - began)
+
+    @property
+    def best_step(self) -> int:
+        """The step of the highest score, the first of equals."""
+        return max(self.scores, key=lambda step: (self.scores[step], -step))
+
+
+class SaveOnSignal(Callback):
+    """On the first Ctrl-C or SIGTERM finish the step, save and raise InterruptedRunError; a second Ctrl-C ends at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.received: int | None = None
+        self.former: dict[int, Any] = {}
+
+    def on_start(self, state: TrainState) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.former[number] = signal.signal(number, self._receive)
+
+    def on_step(self, state: TrainState) -> None:
+        if self.received is not None:
+            state.save(self.path)
+            raise InterruptedRunError(
+                f"stopped by {signal.Signals(self.received).name} after step {state.step} of {state.total}, state saved",
+                "Give the same command again to continue; the result will be the same.",
+            )
+
+    def restore(self) -> None:
+        """Give the signals back to whom they belonged."""
+        for number, handler in self.former.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Bar(Callback):
+    """Show progress, rate and remaining time: a bar on a terminal, else a plain line now and then."""
+
+    def __init__(self, title: str, console: Console | None = None, seconds_between_lines: float = 15.0) -> None:
+        self.title = title
+        self.console = console or Console(stderr=True)
+        self.between = seconds_between_lines
+        self.began = self.printed = 0.0
+        self.first = 0
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+
+    def on_start(self, state: TrainState) -> None:
+        self.began = self.printed = time.monotonic()
+        self.first = state.step
+        if self.console.is_terminal:
+            self.task = self.progress.add_task(self.title, total=state.total, completed=state.step, note="")
+            self.progress.start()
+
+    def on_step(self, state: TrainState) -> None:
+        now = time.monotonic()
+        rate = (state.step - self.first) / max(now - self.began, 1e-9)
+        note = f"{rate:.1f} steps/s  loss {state.loss:.3f}"
+        if self.console.is_terminal:
+            self.progress.update(self.task, completed=state.step, note=note)
+        elif now - self.printed >= self.between or state.step == state.total:
+            self.printed = now
+            remaining = (state.total - state.step) / rate
+            click.echo(f"{self.title}: step {state.step}/{state.total}  {note}  {remaining:.0f} s left", file=sys.stderr)
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        self.progress.stop()

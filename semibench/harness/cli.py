@@ -1,0 +1,65 @@
+"""The command line: a lazy group, one file per command in ``commands/``."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from semibench.errors import SemibenchError, unknown
+
+_FOLDER = Path(__file__).parent / "commands"
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's file only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands: file names, with dashes."""
+        return sorted(path.stem.replace("_", "-") for path in _FOLDER.glob("*.py") if not path.stem.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import and return a command; raise UsageError with the nearest names for an unknown one."""
+        if cmd_name not in self.list_commands(ctx):
+            raise unknown("command", cmd_name, self.list_commands(ctx), "Run 'semibench --help'.")
+        module = importlib.import_module(f"semibench.harness.commands.{cmd_name.replace('-', '_')}")
+        command = module.command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module.__name__}.command is not a command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="semibench")
+def cli() -> None:
+    r"""Benchmark label-efficient semantic segmentation: train, score, record, compare.
+
+    \b
+    semibench run --method fixmatch --protocol shapes-48
+    semibench compare
+
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 not conformant, 4 data invalid, 130 interrupted.
+    Shell completion: eval "$(_SEMIBENCH_COMPLETE=bash_source semibench)".
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors meant for the user become one paragraph and an exit code."""
+    try:
+        code = cli.main(args=None if arguments is None else list(arguments), prog_name="semibench", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except SemibenchError as error:
+        click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, a pager) has gone: not an error, and nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

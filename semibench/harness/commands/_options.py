@@ -1,0 +1,84 @@
+"""Options that several commands share."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from semibench.harness.configure import Request
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+method = click.option("--method", required=True, help="What to train; see 'semibench list methods'.")
+protocol = click.option("--protocol", required=True, help="What to train on; see 'semibench list protocols'.")
+data_root = click.option(
+    "--data-root",
+    envvar="SEMIBENCH_DATA",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="The data set's folder, or its parent.",
+)
+weights = click.option(
+    "--weights", type=click.Path(path_type=Path), help="Pretrained weights of the network (.safetensors or a tensor-only .pth)."
+)
+json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+checkpoint = click.option(
+    "--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True, help="Which checkpoint of the run."
+)
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:<n> or mps.")
+
+
+class Seeds(click.ParamType[tuple[int, ...]]):
+    """A list of seeds: ``0,1,2`` or ``0-4``."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the seeds of a text, in order and without repetition."""
+        if isinstance(value, tuple):
+            return value
+        seeds: list[int] = []
+        for part in str(value).split(","):
+            first, dash, last = part.partition("-")
+            if not first.isdigit() or (dash and not last.isdigit()):
+                self.fail(f"'{value}' is not a list of seeds such as 0,1,2 or 0-4", param, ctx)
+            seeds.extend(range(int(first), int(last or first) + 1))
+        return tuple(dict.fromkeys(seeds))
+
+
+seeds = click.option("--seed", "seeds", type=Seeds(), default=(0,), show_default="0", help="One or more: 0,1,2 or 0-4.")
+
+
+def configuration(command: Command) -> Command:
+    """Add the options that set values by hand, handed on as one ``settings`` tuple beside ``division`` and ``config``."""
+
+    @click.option("--division", type=click.Choice(["controlled", "published"]), default="controlled", show_default=True,
+                  help="The protocol's recipe, or the method's own for this data set.")  # fmt: skip
+    @click.option("--config", type=click.Path(path_type=Path), help="TOML file of values, such as 'semibench show' prints.")
+    @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set one value, such as recipe.steps=60.")
+    @click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16", "fp16"]), help="Short for --set recipe.precision=…")
+    @functools.wraps(command)
+    def with_settings(*args: Any, settings: tuple[str, ...], precision: str | None, **kwargs: Any) -> Any:
+        by_flag = (f"recipe.precision={precision}",) if precision else ()
+        return command(*args, settings=settings + by_flag, **kwargs)
+
+    return with_settings  # type: ignore[return-value]  # wraps keeps the signature that click reads
+
+
+def request(
+    method: str,
+    protocol: str,
+    seed: int,
+    division: Literal["controlled", "published"],
+    config: Path | None,
+    settings: tuple[str, ...],
+) -> "Request":
+    """Build a request from what the options gave."""
+    from semibench.harness.configure import Request
+    from semibench.protocols.protocol import load
+
+    return Request(method, load(protocol), seed, division, config, settings)

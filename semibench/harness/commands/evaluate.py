@@ -1,0 +1,38 @@
+"""semibench evaluate: score a checkpoint of a run again."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from semibench.harness.commands import _options
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_options.checkpoint
+@click.option("--subset", help="Images to score.  [default: the subset that the protocol reports on]")
+@_options.data_root
+@_options.device
+@_options.json_output
+def command(
+    run: Path, checkpoint: Literal["last", "best"], subset: str | None, data_root: Path | None, device: str, as_json: bool
+) -> None:
+    """Score a checkpoint of the run in the folder RUN again, and print per-class and mean IoU."""
+    from semibench.errors import unknown
+    from semibench.harness.evaluate import to_scores
+    from semibench.harness.reopen import reopen
+
+    scorer, step = reopen(run, checkpoint, device)
+    dataset = scorer.protocol.open(data_root)
+    subset = subset or scorer.configuration.evaluation.report_on
+    if subset not in scorer.protocol.subsets:
+        raise unknown("subset", subset, scorer.protocol.subsets, "Choose one of these.")
+    evaluation = scorer.evaluate(dataset, subset)
+    scores = to_scores(evaluation, subset, step, scorer.configuration.evaluation)
+    if as_json:
+        click.echo(scores.model_dump_json())
+        return
+    for name, iou in zip(dataset.class_names, scores.class_iou, strict=True):
+        click.echo(f"{name:20} {'absent' if iou is None else f'{100 * iou:6.2f}'}")
+    click.echo(f"{'mIoU':20} {100 * scores.miou:6.2f}  ({scores.n_images} images of {subset}, step {scores.step})")

@@ -1,0 +1,229 @@
+"""From defaults, protocol, file and command line to one configuration, each value with its origin."""
+
+import copy
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomlkit
+from pydantic import Field, PositiveInt, SerializeAsAny, create_model
+
+from semibench import plugins
+from semibench.errors import UsageError
+from semibench.methods.method import Method
+from semibench.methods.networks.base import Network
+from semibench.protocols.protocol import EvaluationRule, Protocol
+from semibench.protocols.recipe import Options, Recipe
+from semibench.records import Record
+
+Division = Literal["controlled", "published", "custom"]
+_DECIDING = ("method", "network", "recipe", "evaluation")  # sections that decide numbers
+
+
+class RunOptions(Record):
+    """How a run is carried out; none of this changes a score."""
+
+    engine: str = "native"
+    device: str = "auto"  # auto | cpu | cuda | cuda:<n> | mps
+    workers: Annotated[int, Field(ge=0)] = 1  # processes that prepare batches
+    threads: PositiveInt | None = None  # of torch; None = one per core. Another number changes the last bits of sums
+    checkpoint_every: PositiveInt = 200  # steps
+    log_every: PositiveInt = 20  # steps
+    tensorboard: bool = True
+
+
+class Configuration(Record):
+    """Everything that a run needs; ``method`` and ``network`` are validated by the parts that they name."""
+
+    protocol: str
+    seed: Annotated[int, Field(ge=0)]
+    division: Division
+    method: SerializeAsAny[Record]
+    network: SerializeAsAny[Record]
+    recipe: Recipe
+    evaluation: EvaluationRule
+    run: RunOptions
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for, before anything is looked up."""
+
+    method: str
+    protocol: Protocol
+    seed: int = 0
+    division: Literal["controlled", "published"] = "controlled"
+    file: Path | None = None
+    settings: tuple[str, ...] = ()  # "section.key=value"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration and where each of its values comes from."""
+
+    configuration: Configuration
+    origins: Mapping[str, str]  # dotted key -> origin
+
+    def to_toml(self) -> str:
+        """Return the configuration as TOML, one dotted key a line, each with its origin; ``--config`` reads it back."""
+        document = tomlkit.document()
+        for key, value in flatten(self.configuration.model_dump(mode="json")):
+            if value not in (None, {}):  # TOML has no null: an absent key keeps its default
+                item = _item(value)
+                item.comment(self.origins.get(key, "default"))
+                document.append(tomlkit.key(key.split(".")), item)
+        return tomlkit.dumps(document)
+
+    def deciding(self) -> Options:
+        """Return the sections that decide numbers, as plain JSON."""
+        dumped = self.configuration.model_dump(mode="json")
+        return {section: dumped[section] for section in _DECIDING}
+
+
+def resolve(request: Request) -> Resolved:
+    """Return the complete configuration of a request.
+
+    Later sources win: defaults, the division's settings, the file, ``--set``. A value set by hand that departs from the
+    division makes it ``custom``. Raises UsageError naming unknown keys, with the nearest ones that exist.
+    """
+    method = plugins.find_class(plugins.METHOD, request.method, Method)
+    declared = _declared(request, method)
+    by_hand = [*_from_file(request), *_from_settings(request.settings)]
+    layers = [declared, *by_hand]
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        _merge(merged, layer)
+        origins |= {key: origin for key, _ in flatten(layer)}
+    origins |= {"protocol": "--protocol", "method.name": "--method", "seed": "--seed", "division": "--division"}
+    network = plugins.find_class(plugins.NETWORK, str(merged["network"].get("name")), Network)
+    model = _model(method, network)
+    source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
+    configuration = model.parse(merged, source)
+    resolved = Resolved(configuration, origins)
+    if by_hand:
+        as_declared = model.parse(declared[1], "the protocol") if network_name(declared[1]) == network_name(merged) else None
+        if as_declared is None or Resolved(as_declared, {}).deciding() != resolved.deciding():
+            return Resolved(configuration.model_copy(update={"division": "custom"}), {**origins, "division": "set by hand"})
+    return resolved
+
+
+def network_name(layer: Mapping[str, Any]) -> str:
+    """Return the network's name in a layer of configuration."""
+    return str(layer["network"]["name"])
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of the leaves; an empty table is a leaf.
+
+    >>> list(flatten({"a": {"b": 1}, "c": [2]}))
+    [('a.b', 1), ('c', [2])]
+    """
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _declared(request: Request, method: type[Method]) -> tuple[str, dict[str, Any]]:
+    """Return what the division says, before anything is set by hand."""
+    protocol = request.protocol
+    layer: dict[str, Any] = {
+        "protocol": protocol.name,
+        "seed": request.seed,
+        "division": request.division,
+        "method": {"name": request.method},
+        "network": protocol.network,
+        "recipe": protocol.recipe.model_dump(mode="json"),
+        "evaluation": protocol.evaluation.model_dump(mode="json"),
+        "run": {},
+    }
+    if request.division == "controlled":
+        return f"protocol {protocol.name}", copy.deepcopy(layer)
+    if protocol.dataset not in method.published:
+        known = ", ".join(sorted(method.published)) or "no data set"
+        raise UsageError(
+            f"method '{request.method}' has no published recipe for {protocol.dataset} (it has one for: {known})",
+            "Use --division controlled, the protocol's own recipe.",
+        )
+    published = method.published[protocol.dataset]
+    layer["network"] = published.network
+    layer["recipe"] = published.recipe.model_dump(mode="json")
+    layer["method"] |= published.method
+    layer["evaluation"] |= published.evaluation
+    return f"published: {published.source}", copy.deepcopy(layer)
+
+
+def _from_file(request: Request) -> list[tuple[str, dict[str, Any]]]:
+    if request.file is None:
+        return []
+    try:
+        layer = tomllib.loads(request.file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"configuration file {request.file} cannot be read: {error}", "Correct it; it is TOML.") from error
+    for key in ("protocol", "seed", "division"):
+        layer.pop(key, None)  # a resolved configuration names them; the command line decides them
+    if layer.get("method", {}).get("name", request.method) != request.method:
+        raise UsageError(
+            f"{request.file.name} is a configuration of method '{layer['method']['name']}', not '{request.method}'",
+            "Name that method with --method, or use another file.",
+        )
+    return [(request.file.name, layer)]
+
+
+def _from_settings(settings: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    layers = []
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not all(key.split(".")):
+            raise UsageError(f"--set {setting} is not of the form key=value", "For example --set recipe.steps=60.")
+        value: Any = _value(text)
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        layers.append(("--set", value))
+    return layers
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML would, ``none`` as no value, anything else as a string.
+
+    >>> _value("60"), _value("[1, 2]"), _value("none"), _value("poly")
+    (60, [1, 2], None, 'poly')
+    """
+    if text == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _item(value: Any) -> Any:
+    """Return a TOML item on one line: tomlkit would give every table of a list lines of its own."""
+    if isinstance(value, list):
+        array = tomlkit.array()
+        array.extend(map(_item, value))
+        return array
+    if isinstance(value, dict):
+        table = tomlkit.inline_table()
+        table.update({key: _item(inner) for key, inner in value.items()})
+        return table
+    return tomlkit.item(value)
+
+
+def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = copy.deepcopy(value)
+
+
+def _model(method: type[Method], network: type[Network]) -> type[Configuration]:
+    """Return Configuration with the sections of this method and this network, so that errors name full keys."""
+    method_section = create_model("MethodSection", __base__=method.Config, name=(str, ...))
+    network_section = create_model("NetworkSection", __base__=network.Config, name=(str, ...))
+    return create_model("Configuration", __base__=Configuration, method=(method_section, ...), network=(network_section, ...))

@@ -1,0 +1,142 @@
+"""How a predictor turns an image into a label map under an evaluation rule; scoring and ``predict`` share it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from semibench.errors import RunFailedError, UsageError
+from semibench.harness.transforms import normalize
+from semibench.harness.windows import Size, resized, windows
+from semibench.protocols.protocol import EvaluationRule
+from semibench.protocols.recipe import Normalization
+
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+
+
+class Labeling(NamedTuple):
+    """What a predictor says about a batch of images."""
+
+    labels: NDArray[np.uint8]  # (N, H, W) class of highest score
+    confidence: NDArray[np.float32] | None  # (N, H, W) probability of that class
+
+
+def predict(
+    predictor: nn.Module,
+    image: NDArray[np.uint8],
+    rule: EvaluationRule,
+    normalization: Normalization,
+    *,
+    n_classes: int,
+    device: torch.device | str = "cpu",
+    precision: Precision = "fp32",
+) -> NDArray[np.uint8]:
+    """Return the label map (H, W) uint8 of one image (H, W, 3) RGB uint8, exactly as it would be scored."""
+    with evaluating(predictor, device, precision):
+        labeler = Labeler(predictor, rule, n_classes, device)
+        labels: NDArray[np.uint8] = labeler.label(normalize(image, normalization)[None], with_confidence=False).labels[0]
+    return labels
+
+
+@contextmanager
+def evaluating(predictor: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
+    """Put ``predictor`` into evaluation mode without gradients, at ``precision``; put everything back afterwards."""
+    kind = torch.device(device).type
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    modes = [(module, module.training) for module in predictor.modules()]
+    predictor.eval()
+    try:
+        with _tf32(precision == "tf32"), torch.inference_mode(), torch.autocast(kind, dtype, enabled=dtype is not None):
+            yield
+    finally:
+        for module, is_training in modes:  # train() would also wake frozen parts
+            module.training = is_training
+
+
+@contextmanager
+def _tf32(is_allowed: bool) -> Iterator[None]:
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = is_allowed  # torch allows it for convolutions unless told otherwise
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
+
+
+@dataclass(frozen=True)
+class Labeler:
+    """A predictor under an evaluation rule; use it inside ``evaluating``."""
+
+    predictor: nn.Module
+    rule: EvaluationRule
+    n_classes: int  # K, at most 255
+    device: torch.device | str = "cpu"
+
+    def label(self, images: Tensor, *, with_confidence: bool) -> Labeling:
+        """Label normalized images (N, 3, H, W) float32 of one size.
+
+        Where the rule resizes, images and scores are resized bilinearly with aligned corners, as in UniMatch V2. Raises
+        RunFailedError when the predictor's output has the wrong shape or is not finite.
+        """
+        images = images.to(self.device, memory_format=torch.channels_last)
+        size = (images.shape[-2], images.shape[-1])
+        shown = _resize(images, resized(size, self.rule))
+        if self.rule.mode == "whole":
+            scores, are_probabilities = self._logits(shown), False
+        else:
+            scores, are_probabilities = self._slide(shown), self.rule.average == "probabilities"
+        scores = _resize(scores, size)
+        highest, labels = scores.max(dim=1)
+        if not with_confidence:
+            return Labeling(_to_labels(labels), None)
+        confidence = highest if are_probabilities else (highest - scores.logsumexp(dim=1)).exp()
+        return Labeling(_to_labels(labels), confidence.clamp(max=1).cpu().numpy())
+
+    def _slide(self, images: Tensor) -> Tensor:
+        """Return probabilities or logits (N, K, H, W), averaged per pixel over the windows that hold it."""
+        if self.rule.window is None or self.rule.stride is None:
+            raise UsageError("a sliding window has no size or no stride", "Set evaluation.window and evaluation.stride.")
+        size = (images.shape[-2], images.shape[-1])
+        total = images.new_zeros(len(images), self.n_classes, *size)
+        coverage = images.new_zeros(size)
+        for top, left, height, width in windows(size, self.rule.window, self.rule.stride, self.rule.border):
+            part = (..., slice(top, top + height), slice(left, left + width))
+            logits = self._logits(images[part])
+            total[part] += logits.softmax(dim=1) if self.rule.average == "probabilities" else logits
+            coverage[part] += 1
+        return total.div_(coverage)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Return the predictor's logits (N, K, H, W) in float32, checked."""
+        logits: Tensor = self.predictor(images)
+        expected = (len(images), self.n_classes, *images.shape[-2:])
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        if found != expected:
+            raise RunFailedError(
+                f"the predictor returned {found} for images {tuple(images.shape)}, not {expected}",
+                "A predictor maps (N, 3, H, W) to one logit per class and pixel; correct the method's predictors().",
+            )
+        logits = logits.float()
+        if not torch.isfinite(logits.sum()):  # one pass; one value that is not finite shows in the sum
+            raise RunFailedError(
+                "the predictor returned logits that are not finite",
+                "Training has diverged: lower recipe.optimizer.lr, or use --precision fp32.",
+            )
+        return logits
+
+
+def _resize(planes: Tensor, size: Size) -> Tensor:
+    if planes.shape[-2:] == size:
+        return planes
+    return functional.interpolate(planes, size, mode="bilinear", align_corners=True)
+
+
+def _to_labels(labels: Tensor) -> NDArray[np.uint8]:
+    return labels.to(torch.uint8).cpu().numpy()

@@ -1,0 +1,68 @@
+"""A run before its first step: everything is looked up and checked, nothing is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from semibench.errors import UsageError
+from semibench.harness.configure import Configuration, Request, Resolved, resolve
+from semibench.harness.folder import RunFolder
+from semibench.hashing import digest_file, digest_json
+from semibench.protocols.datasets.base import Dataset
+from semibench.protocols.protocol import Protocol, Split
+
+NUMERICS = 1  # raised whenever the heading Results of CHANGELOG.md grows: older runs are then other runs
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request and the places that it reads from and writes to."""
+
+    request: Request
+    data_root: Path | None
+    output: Path
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run will be."""
+
+    protocol: Protocol
+    resolved: Resolved
+    dataset: Dataset
+    split: Split
+    total: int  # optimizer steps
+    protocol_digest: str
+    run_id: str
+    folder: RunFolder
+    weights: Path | None
+
+    @property
+    def configuration(self) -> Configuration:
+        """The resolved configuration."""
+        return self.resolved.configuration
+
+
+def prepare(order: Order) -> Prepared:
+    """Resolve and check a run; raise a SemibenchError for whatever would stop it."""
+    protocol = order.request.protocol
+    resolved = resolve(order.request)
+    configuration = resolved.configuration
+    dataset = protocol.open(order.data_root)
+    split = protocol.split(dataset)
+    if order.weights is not None and not order.weights.is_file():
+        raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
+    digest = protocol.digest(dataset)
+    run_id = digest_json(
+        {
+            "protocol": digest,
+            "seed": configuration.seed,
+            "weights": digest_file(order.weights) if order.weights else None,
+            "numerics": NUMERICS,
+            **resolved.deciding(),
+        }
+    )
+    name = order.request.method
+    folder = RunFolder(order.output / protocol.name / name / run_id[:12])
+    total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled))
+    return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights)

@@ -1,0 +1,117 @@
+"""The composition root: the one place where protocol, method, engine, evaluator and record meet."""
+
+import json
+
+import torch
+
+from semibench import plugins
+from semibench.errors import SemibenchError, UsageError
+from semibench.files import write_text
+from semibench.harness import callbacks, checkpoint, environment, pictures
+from semibench.harness.build import build_method
+from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
+from semibench.harness.evaluate import Evaluation
+from semibench.harness.loading import BatchSource, batches
+from semibench.harness.prepare import Prepared
+from semibench.harness.recording import Finished, build_result, measure_cost
+from semibench.harness.scoring import Scorer
+from semibench.methods.method import Method
+from semibench.reports import result as record
+from semibench.reports.result import Result, RunState, Status
+
+
+def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
+    """Train, evaluate, measure and record; resume what was begun; return at once what is finished."""
+    folder = prepared.folder
+    with folder.lock():
+        folder.write_config(prepared.resolved.to_toml(), prepared.run_id)
+        if folder.result.exists():
+            return record.read(folder.result)
+        try:
+            return _run(prepared, show_progress)
+        except SemibenchError as error:
+            status: RunState = "running" if isinstance(error, callbacks.InterruptedRunError) else "failed"
+            step = max((event["step"] for event in folder.events.read()), default=0)
+            _write_status(prepared, status, step, str(error))
+            raise
+
+
+def _run(prepared: Prepared, show_progress: bool) -> Result:
+    configuration, folder = prepared.configuration, prepared.folder
+    device = environment.choose_device(configuration.run.device)
+    _check_precision(configuration.recipe.precision, device)
+    if configuration.run.threads is not None:
+        torch.set_num_threads(configuration.run.threads)
+    write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
+    method, weights = build_method(configuration, prepared.dataset, prepared.weights)
+    scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device)
+    fit, best_step = _fit(prepared, method, scorer, show_progress)
+    finished = Finished(
+        fit=fit,
+        cost=measure_cost(method, configuration.recipe, fit, device),
+        tensors=checkpoint.digest_tensors(method.state_dict()),
+        last=(last := scorer.report(prepared.dataset)),
+        best=last if best_step == fit.steps else _evaluate_best(prepared, method, scorer),
+        best_step=best_step,
+        weights=weights,
+    )
+    result = build_result(prepared, finished)
+    ranked = finished.best if configuration.evaluation.checkpoint == "best" else finished.last
+    ranked.per_image.save(folder.scores)
+    shown = configuration.evaluation.report_on
+    path = folder.pictures / f"{shown}.png"
+    pictures.save_comparison(prepared.dataset, prepared.dataset.ids(shown), {"prediction": scorer.predict}, path, count=6)
+    record.write(result, folder.result)
+    _write_status(prepared, "complete", fit.steps)
+    return result
+
+
+def _fit(prepared: Prepared, method: Method, scorer: Scorer, show_progress: bool) -> tuple[FitSummary, int]:
+    """Train to the end from wherever the folder stands; return a summary and the step of the best evaluation."""
+    configuration, folder = prepared.configuration, prepared.folder
+    options, total = configuration.run, prepared.total
+    resume_from = folder.last if folder.last.exists() else None
+    step = checkpoint.load(folder.last)["step"] if resume_from else 0
+    folder.events.cut(step)
+    folder.events.append("resumed" if resume_from else "started", step, **environment.versions())
+    every = configuration.evaluation.every or max(total // 10, 1)
+    best = callbacks.Evaluate(lambda: scorer.miou(prepared.dataset), folder.events, every, folder.best)
+    stop = callbacks.SaveOnSignal(folder.last)
+    bar = callbacks.Bar(f"{prepared.configuration.protocol} {folder.path.parent.name} seed {configuration.seed}")
+    watchers: list[Callback] = [
+        callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None),
+        callbacks.Checkpoint(folder.last, options.checkpoint_every, lambda step: _write_status(prepared, "running", step)),
+        best,
+        *([bar] if show_progress else []),
+        stop,
+    ]
+    source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)
+    engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
+    plan = Plan(configuration.recipe, total, configuration.seed, scorer.device)
+    try:
+        stream = batches(source, options.workers, pin_memory=scorer.device.startswith("cuda"))
+        return engine.fit(method, stream, plan, watchers, resume_from=resume_from), best.best_step
+    finally:
+        stop.restore()
+        bar.close()
+
+
+def _evaluate_best(prepared: Prepared, method: Method, scorer: Scorer) -> Evaluation:
+    """Score the best checkpoint; the method's last weights are put back."""
+    last = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    method.load_state_dict(checkpoint.load(prepared.folder.best)["method"])
+    evaluation = scorer.report(prepared.dataset)
+    method.load_state_dict(last)
+    return evaluation
+
+
+def _write_status(prepared: Prepared, status: RunState, step: int, error: str | None = None) -> None:
+    seed = prepared.configuration.seed
+    prepared.folder.write_status(Status(status=status, step=step, total=prepared.total, seed=seed, error=error))
+
+
+def _check_precision(precision: str, device: str) -> None:
+    if precision in ("fp16", "tf32") and not device.startswith("cuda"):
+        raise UsageError(
+            f"precision {precision} needs a CUDA device, this run is on '{device}'", "Use --precision bf16 or fp32."
+        )

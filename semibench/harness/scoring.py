@@ -1,0 +1,45 @@
+"""The one evaluator and the one inference, bound to a run's configuration and headline predictor."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from semibench.harness.configure import Configuration
+from semibench.harness.evaluate import Evaluation, evaluate
+from semibench.harness.inference import predict
+from semibench.metrics import mean_iou
+from semibench.protocols.datasets.base import Dataset
+from semibench.protocols.protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores a predictor as its protocol says, always in single precision."""
+
+    configuration: Configuration
+    protocol: Protocol
+    predictor: nn.Module
+    device: str
+
+    def miou(self, dataset: Dataset) -> float:
+        """Return the mean IoU on the subset on which `best` is chosen."""
+        rule = self.configuration.evaluation
+        return mean_iou(self.evaluate(dataset, rule.select_on, detail=False).confusion, rule.classes)
+
+    def report(self, dataset: Dataset) -> Evaluation:
+        """Return everything about the subset of the reported number."""
+        return self.evaluate(dataset, self.configuration.evaluation.report_on)
+
+    def evaluate(self, dataset: Dataset, subset: str, *, detail: bool = True) -> Evaluation:
+        """Score the images of a subset."""
+        ids = self.protocol.evaluated(dataset, subset)
+        rule, normalization = self.configuration.evaluation, self.configuration.recipe.normalization
+        return evaluate(self.predictor, dataset, ids, rule, normalization, device=self.device, detail=detail)
+
+    def predict(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the label map (H, W) of an image (H, W, 3) RGB uint8."""
+        rule, normalization = self.configuration.evaluation, self.configuration.recipe.normalization
+        n_classes = len(self.protocol.dataset_class().class_names)
+        return predict(self.predictor, image, rule, normalization, n_classes=n_classes, device=self.device)

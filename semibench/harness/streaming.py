@@ -1,0 +1,74 @@
+"""Images on their way to a predictor: read ahead by threads, grouped by size."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semibench.harness.transforms import normalize
+from semibench.harness.windows import Size, resized
+from semibench.protocols.datasets.base import Dataset
+from semibench.protocols.protocol import EvaluationRule
+from semibench.protocols.recipe import Normalization
+
+BATCH_PIXELS = 2**20  # images of equal size share a forward pass up to this; a constant, since it may move last digits
+HELD_PIXELS = 2**24  # of images that wait for others of their size: 200 MB
+
+_AHEAD = 4  # calls under way
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Item(NamedTuple):
+    """One image and its truth."""
+
+    id: str
+    image: Tensor  # (3, H, W) float32, normalized
+    truth: NDArray[np.uint8]  # (H, W)
+
+    @property
+    def size(self) -> Size:
+        """(H, W) pixels."""
+        return (self.truth.shape[0], self.truth.shape[1])
+
+
+def read(dataset: Dataset, id: str, normalization: Normalization) -> Item:
+    """Read one image and its mask; raise DataError when they cannot be read or do not belong together."""
+    image, truth = dataset.pair(id)
+    return Item(id, normalize(image, normalization), truth)
+
+
+def in_order(pool: ThreadPoolExecutor, work: Callable[[In], Out], inputs: Iterable[In]) -> Iterator[Out]:
+    """Yield ``work`` of each input in order, computed by the pool's threads at most a few inputs ahead.
+
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     list(in_order(pool, abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+    pending: deque[Future[Out]] = deque()
+    for value in inputs:
+        pending.append(pool.submit(work, value))
+        if len(pending) > _AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def group_by_size(items: Iterable[Item], rule: EvaluationRule) -> Iterator[list[Item]]:
+    """Yield batches of equally large images: a function of the sizes in their order, never of timing."""
+    waiting: dict[Size, list[Item]] = {}
+    for item in items:
+        group = waiting.setdefault(item.size, [])
+        group.append(item)
+        held = {size: len(others) * math.prod(size) for size, others in waiting.items()}
+        if (len(group) + 1) * math.prod(resized(item.size, rule)) > BATCH_PIXELS:
+            yield waiting.pop(item.size)
+        elif sum(held.values()) > HELD_PIXELS:
+            yield waiting.pop(max(held, key=held.__getitem__))
+    yield from waiting.values()

@@ -1,0 +1,82 @@
+"""FixMatch for segmentation (Sohn et al. 2020; as the baseline of UniMatch, Yang et al. 2023).
+
+Papers: arXiv 2001.07685 (classification), 2208.09910 (segmentation). Read: UniMatch's code at 0324f3d, whose FixMatch is
+UniMatch with one strong view and no feature stream.
+
+A confident prediction on the weak view of an unlabelled image is the target of its strong view. The strong view is mixed
+by CutMix with a partner, whose pseudo-label comes from the same network in evaluation mode. There is no mean teacher.
+
+Deviations
+- Partners: the reference draws its partner from the same image by an oversight, its author reports the same results
+  with other images; both can be had, ``same`` is the reference's.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from semibench.methods.blocks.losses import confident_cross_entropy, supervised_cross_entropy
+from semibench.methods.blocks.mixing import cutmix_boxes, paste
+from semibench.methods.blocks.pseudo_labels import coverage, pseudo_labels
+from semibench.methods.method import Batch, Crop, Method, Progress, StepOutput, Task, Views
+from semibench.methods.networks.base import ParameterGroup
+from semibench.records import Record
+
+
+class FixMatch(Method):
+    """One network that teaches itself."""
+
+    class Config(Record):
+        """Defaults are those of UniMatch's code for Pascal VOC."""
+
+        threshold: Annotated[float, Field(ge=0, le=1)] = 0.95  # confidence in [0, 1]; 0 on Cityscapes
+        partner: Literal["same", "other"] = "same"  # images that CutMix takes its boxes from
+
+    def __init__(self, config: Config, task: Task) -> None:
+        super().__init__(config, task)
+        self.config = config
+        self.ignore_index = task.ignore_index
+        self.views = Views(crops=1, strong=1, partner=config.partner)
+        self.network = task.build_network()
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        """Return both losses, each weighted by one half."""
+        (crop,), (partner,) = batch.unlabeled, batch.partner
+        boxes = cutmix_boxes(crop.seeds, (crop.weak.shape[-2], crop.weak.shape[-1])).to(crop.weak.device)
+        partner_confidence, partner_label = self._teach(partner)
+
+        # Labelled and weak images share one forward pass, and with it their batch statistics, as in the reference.
+        n_labeled = len(batch.labeled.image)
+        logits = self.network(torch.cat([batch.labeled.image, crop.weak]))
+        logits_strong = self.network(paste(crop.strong[0], partner.strong[0], boxes))
+
+        own_confidence, own_label = pseudo_labels(logits[n_labeled:])
+        confidence = paste(own_confidence, partner_confidence, boxes)
+        label = paste(own_label, partner_label, boxes)
+        valid = paste(crop.valid, partner.valid, boxes)
+        supervised = supervised_cross_entropy(logits[:n_labeled], batch.labeled.mask, self.ignore_index)
+        consistency = confident_cross_entropy(logits_strong, label, confidence, valid, self.config.threshold)
+        return StepOutput(
+            losses={"supervised": supervised / 2, "consistency": consistency / 2},
+            scalars={"coverage": coverage(confidence, valid, self.config.threshold)},
+        )
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return encoder and decoder."""
+        return self.network.parameter_groups()
+
+    def predictors(self) -> Mapping[str, nn.Module]:
+        """Return the network."""
+        return {"network": self.network}
+
+    @torch.no_grad()
+    def _teach(self, crop: Crop) -> tuple[Tensor, Tensor]:
+        """Return (confidence, label) of the weak views, predicted in evaluation mode."""
+        was_training = self.network.training
+        self.network.eval()
+        taught = pseudo_labels(self.network(crop.weak))
+        self.network.train(was_training)
+        return taught

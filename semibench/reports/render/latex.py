@@ -1,0 +1,84 @@
+r"""LaTeX: a document with one booktabs table a protocol; it compiles as it is, and its tables can be copied into a paper."""
+
+import re
+from collections.abc import Sequence
+
+from semibench.reports.render.table import Cell, Table
+
+_HEAD = r"""\documentclass{article}
+\usepackage[a4paper,margin=2cm]{geometry}
+\usepackage{booktabs,float,graphicx}
+% a table wider than the text is scaled down to it
+\newcommand{\fitted}[1]{\sbox0{#1}\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
+\begin{document}
+"""
+_TAIL = "\\end{document}\n"
+_EMPHASIS = {"none": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
+_WRITTEN = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedblright{}",
+    "`": r"\`{}",
+    "[": "{[}",  # at the start of a row it would be an argument of the line before
+    "*": "{*}",  # likewise
+    "±": r"$\pm$",
+    "×": r"$\times$",  # noqa: RUF001 - the sign itself is meant
+    "–": r"\textendash{}",  # noqa: RUF001 - what tables show for no value
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+}
+_KEPT = re.compile(r"[ -~À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿ]")  # what the default fonts of every LaTeX have
+_LIGATURE = re.compile(r"([-'])(?=\1)")  # two hyphens would become a dash, two apostrophes a quotation mark
+
+
+def render(tables: Sequence[Table]) -> str:
+    """Return a whole document."""
+    return _HEAD + "\n".join(map(_table, tables)) + _TAIL
+
+
+def escape(text: str) -> str:
+    r"""Return ``text`` so that LaTeX prints it as it is; a character that its fonts lack is printed as its number.
+
+    >>> escape("weak_strong 50 % ± 1 中")
+    'weak\\_strong 50 \\% $\\pm$ 1 {[}U+4E2D]'
+    """
+    return _LIGATURE.sub(r"\1{}", "".join(map(_character, " ".join(text.split()))))
+
+
+def _character(character: str) -> str:
+    if character in _WRITTEN:
+        return _WRITTEN[character]
+    return character if _KEPT.fullmatch(character) else f"{{[}}U+{ord(character):04X}]"
+
+
+def _table(table: Table) -> str:
+    alignment = "".join(column.align[0] for column in table.columns)
+    lines = [
+        r"\begin{table}[H]",
+        r"\centering",
+        rf"\caption{{{escape(table.title)}}}",
+        r"\fitted{%",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        _row([escape(column.header) for column in table.columns]),
+        r"\midrule",
+        *(_row([_cell(cell) for cell in row]) for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\par\medskip\footnotesize\raggedright",
+        *(rf"{escape(note)}\par" for note in table.notes),
+        r"\end{table}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    return _EMPHASIS[cell.emphasis].format(escape(cell.text))

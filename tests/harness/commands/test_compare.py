@@ -1,0 +1,74 @@
+"""semibench compare: folders in, tables out."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from semibench.errors import DataError, UsageError
+from semibench.harness.commands.compare import command
+
+
+def _run(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=True)
+
+
+@pytest.fixture
+def runs(make_result, save_result, tmp_path):
+    for seed in (0, 1):
+        save_result(make_result(seed=seed))
+    save_result(make_result(method="supervised", confusion=((4, 0), (0, 4))))
+    return tmp_path
+
+
+def test_markdown_is_printed_by_default(runs):
+    outcome = _run(runs)
+    assert outcome.exit_code == 0
+    assert outcome.stdout.startswith("### voc-92\n\n| Method")
+    assert "**100.00**" in outcome.stdout
+
+
+def test_the_default_folder_is_runs(make_result, save_result, tmp_path, monkeypatch):
+    save_result(make_result(), tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    assert "fixmatch" in _run().stdout
+
+
+@pytest.mark.parametrize(("name", "start"), [("latex", "\\documentclass"), ("csv", '"protocol"'), ("json", "{")])
+def test_other_formats_are_found_by_name(runs, name, start):
+    assert _run(runs, "--format", name).stdout.startswith(start)
+
+
+def test_an_unknown_format_names_the_nearest(runs):
+    error = _run(runs, "--format", "markdwn").exception
+    assert isinstance(error, UsageError)
+    assert "nearest: markdown" in str(error)
+
+
+def test_the_table_can_go_to_a_file(runs, tmp_path):
+    outcome = _run(runs, "--format", "json", "--output", tmp_path / "table.json")
+    assert outcome.stdout == ""
+    assert json.loads((tmp_path / "table.json").read_text())["tables"][0]["title"] == "voc-92"
+
+
+def test_columns_and_order_are_the_users(runs):
+    outcome = _run(runs, "--format", "csv", "--columns", "method, seeds", "--sort", "seeds")
+    assert [line.split(",")[-3:] for line in outcome.stdout.splitlines()[1:]] == [
+        ['"fixmatch"', "2", '"0 1"'],
+        ['"supervised"', "1", '"0"'],
+    ]
+
+
+def test_a_missing_folder_is_a_data_error(tmp_path):
+    error = _run(tmp_path / "absent").exception
+    assert isinstance(error, DataError)
+    assert "semibench run" in str(error)
+
+
+def test_protocols_without_a_complete_run_are_named_apart_from_the_tables(runs):
+    folder = runs / "voc-183" / "fixmatch" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text('{"status": "failed"}')
+    outcome = _run(runs)
+    assert "voc-183" not in outcome.stdout
+    assert "1 run: voc-183/fixmatch/abc (failed)" in outcome.stderr

@@ -1,0 +1,110 @@
+"""From request to configuration."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from semibench.errors import UsageError
+from semibench.harness.configure import Request, Resolved, flatten, resolve
+from semibench.protocols.protocol import load
+
+
+def ask(*settings: str, file: Path | None = None, method: str = "fixmatch") -> Resolved:
+    return resolve(Request(method, load("shapes-48"), seed=3, file=file, settings=settings))
+
+
+def test_nothing_set_by_hand_gives_the_protocol_s_division() -> None:
+    resolved = ask()
+    assert resolved.configuration.division == "controlled"
+    assert resolved.configuration.recipe == load("shapes-48").recipe
+    assert resolved.configuration.seed == 3
+
+
+def test_a_value_set_by_hand_makes_the_division_custom() -> None:
+    assert ask("recipe.steps=7").configuration.division == "custom"
+    assert ask("method.threshold=0.5").configuration.division == "custom"
+
+
+def test_setting_a_value_to_what_it_already_is_changes_nothing() -> None:
+    steps = load("shapes-48").recipe.steps
+    assert ask(f"recipe.steps={steps}").configuration.division == "controlled"
+
+
+def test_how_a_run_is_carried_out_does_not_touch_the_division() -> None:
+    resolved = ask("run.workers=0", "run.checkpoint_every=5")
+    assert resolved.configuration.division == "controlled"
+    assert resolved.deciding() == ask().deciding()
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_protocol(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("recipe.steps = 5\nrecipe.optimizer.lr = 0.5\n")
+    resolved = ask("recipe.steps=6", file=file)
+    assert resolved.configuration.recipe.steps == 6
+    assert resolved.configuration.recipe.optimizer.lr == 0.5
+    assert resolved.origins["recipe.steps"] == "--set"
+    assert resolved.origins["recipe.optimizer.lr"] == "mine.toml"
+    assert resolved.origins["recipe.crop"] == "protocol shapes-48"
+
+
+def test_the_toml_of_a_configuration_gives_the_same_configuration_back(tmp_path: Path) -> None:
+    resolved = ask("recipe.steps=6", "method.threshold=0.8")
+    file = tmp_path / "resolved.toml"
+    file.write_text(resolved.to_toml())
+    assert ask(file=file).configuration.model_dump() == resolved.configuration.model_dump()
+    assert "recipe.steps = 6 # --set" in resolved.to_toml()
+    assert tomllib.loads(resolved.to_toml())["method"]["name"] == "fixmatch"
+
+
+def test_every_value_of_the_toml_has_an_origin() -> None:
+    assert all(" # " in line for line in ask().to_toml().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("recipe.stepz=3", r"unknown key 'recipe\.stepz' in --set\. nearest: steps"),
+        ("recipes.steps=3", r"unknown key 'recipes' in --set\. nearest: recipe"),
+        ("method.treshold=0.5", r"unknown key 'method\.treshold' in --set\. nearest: threshold"),
+        ("network.encodr=tiny", r"unknown key 'network\.encodr' in --set\. nearest: encoder"),
+        ("recipe.steps=many", r"recipe\.steps = 'many' in --set is not valid"),
+        ("recipe.steps", r"--set recipe\.steps is not of the form key=value"),
+        ("network.name=deeplabv3plu", r"network 'deeplabv3plu' not found; nearest: deeplabv3plus"),
+    ],
+)
+def test_a_wrong_setting_is_an_error_with_the_nearest_key(setting: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ask(setting)
+
+
+def test_an_unknown_method_is_an_error_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match="method 'fixmach' not found; nearest: fixmatch"):
+        ask(method="fixmach")
+
+
+def test_a_file_of_another_method_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "resolved.toml"
+    file.write_text(ask().to_toml())
+    with pytest.raises(UsageError, match="configuration of method 'fixmatch', not 'supervised'"):
+        ask(file=file, method="supervised")
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text("recipe = {")
+    with pytest.raises(UsageError, match=r"broken\.toml cannot be read"):
+        ask(file=file)
+
+
+def test_a_method_without_a_published_recipe_says_so() -> None:
+    with pytest.raises(UsageError, match="no published recipe for shapes"):
+        resolve(Request("supervised", load("shapes-48"), division="published"))
+
+
+def test_none_takes_a_value_back() -> None:
+    assert ask("recipe.clip_norm=1.5", "recipe.clip_norm=none").configuration.recipe.clip_norm is None
+
+
+def test_flattening_keeps_empty_tables() -> None:
+    assert list(flatten({"a": {"b": {}}})) == [("a.b", {})]
