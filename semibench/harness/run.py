@@ -1,11 +1,16 @@
 """The composition root: the one place where protocol, method, engine, evaluator and record meet."""
 
+import errno
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import click
 import torch
 
 from semibench import plugins
-from semibench.errors import SemibenchError, UsageError
+from semibench.errors import RunFailedError, SemibenchError, UsageError
 from semibench.files import write_text
 from semibench.harness import callbacks, checkpoint, environment, pictures
 from semibench.harness.build import build_method
@@ -16,6 +21,7 @@ from semibench.harness.prepare import Prepared
 from semibench.harness.recording import Finished, build_result, measure_cost
 from semibench.harness.scoring import Scorer
 from semibench.methods.method import Method
+from semibench.methods.networks._weights import WeightReport
 from semibench.reports import result as record
 from semibench.reports.result import Result, RunState, Status
 
@@ -28,11 +34,13 @@ def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
         if folder.result.exists():
             return record.read(folder.result)
         try:
-            return _run(prepared, show_progress)
+            with _disk_errors(folder.path):
+                return _run(prepared, show_progress)
         except SemibenchError as error:
             status: RunState = "running" if isinstance(error, callbacks.InterruptedRunError) else "failed"
             step = max((event["step"] for event in folder.events.read()), default=0)
-            _write_status(prepared, status, step, str(error))
+            with suppress(RunFailedError):  # a full disk must not hide what went wrong first
+                _write_status(prepared, status, step, str(error))
             raise
 
 
@@ -44,6 +52,8 @@ def _run(prepared: Prepared, show_progress: bool) -> Result:
         torch.set_num_threads(configuration.run.threads)
     write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
     method, weights = build_method(configuration, prepared.dataset, prepared.weights)
+    for report in weights if show_progress else ():
+        click.echo(_describe(report), err=True)
     scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device)
     fit, best_step = _fit(prepared, method, scorer, show_progress)
     finished = Finished(
@@ -103,6 +113,28 @@ def _evaluate_best(prepared: Prepared, method: Method, scorer: Scorer) -> Evalua
     evaluation = scorer.report(prepared.dataset)
     method.load_state_dict(last)
     return evaluation
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses to any writer, TensorBoard's included, into an error for the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise
+        raise RunFailedError(
+            f"the run in {folder} cannot be written: {error.strerror}",
+            "Free disk space and give the same command again; it resumes from the last checkpoint.",
+        ) from error
+
+
+def _describe(report: WeightReport) -> str:
+    def few(names: tuple[str, ...]) -> str:
+        return f"{len(names)}" + (f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else "")
+
+    fitted = f"{report.matched} tensors matched, missing {few(report.missing)}, unexpected {few(report.unexpected)}"
+    return f"weights {report.name}: {fitted}"
 
 
 def _write_status(prepared: Prepared, status: RunState, step: int, error: str | None = None) -> None:

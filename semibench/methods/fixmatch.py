@@ -6,9 +6,9 @@ UniMatch with one strong view and no feature stream.
 A confident prediction on the weak view of an unlabelled image is the target of its strong view. The strong view is mixed
 by CutMix with a partner, whose pseudo-label comes from the same network in evaluation mode. There is no mean teacher.
 
-Deviations
-- Partners: the reference draws its partner from the same image by an oversight, its author reports the same results
-  with other images; both can be had, ``same`` is the reference's.
+Deviation
+- Partners are other images. The reference takes another view of the same image, by an oversight; its author reports the same
+  results either way (UniMatch issues 34, 51, 85). ``partner = "same"`` is what the reference runs.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ class FixMatch(Method):
     """One network that teaches itself."""
 
     class Config(Record):
-        """Defaults are those of UniMatch's code for Pascal VOC."""
+        """Source of every default, where nothing else is said: UniMatch's code, Pascal VOC."""
 
         threshold: Annotated[float, Field(ge=0, le=1)] = 0.95  # confidence in [0, 1]; 0 on Cityscapes
-        partner: Literal["same", "other"] = "same"  # images that CutMix takes its boxes from
+        partner: Literal["same", "other"] = "other"  # images that CutMix takes its boxes from; our choice, see above
 
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__(config, task)

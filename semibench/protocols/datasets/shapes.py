@@ -34,7 +34,7 @@ class Drawing(NamedTuple):
 class Shapes(Dataset):
     """Overlapping textured shapes on cluttered grounds, 64 x 64 pixels; needs no root folder."""
 
-    class_names = ("background", "disk", "ring", "square", "triangle", "cross", "bowtie")
+    class_names = ("background", "disk", "ring", "corner", "triangle", "cross", "bowtie")
     palette = (
         (0, 0, 0), (230, 60, 50), (245, 150, 40), (240, 220, 70), (80, 190, 90), (60, 190, 210), (70, 100, 220),
     )  # fmt: skip
@@ -115,7 +115,7 @@ def _wedge(u: Plane, v: Plane) -> NDArray[np.bool_]:
 OUTLINES: tuple[Callable[[Plane, Plane], NDArray[np.bool_]], ...] = (
     lambda u, v: u * u + v * v < 0.85,
     lambda u, v: (u * u + v * v < 1.0) & (u * u + v * v > 0.3),
-    lambda u, v: (abs(u) < 0.8) & (abs(v) < 0.8),
+    lambda u, v: (abs(u) < 0.9) & (abs(v) < 0.9) & ((u < -0.2) | (v > 0.2)),
     _wedge,
     lambda u, v: ((abs(u) < 0.22) | (abs(v) < 0.22)) & (abs(u) < 1.0) & (abs(v) < 1.0),
     lambda u, v: (abs(u) < 1.0) & (abs(v) < 0.9 * abs(u) + 0.1),
@@ -123,9 +123,9 @@ OUTLINES: tuple[Callable[[Plane, Plane], NDArray[np.bool_]], ...] = (
 
 
 def _place(generator: np.random.Generator, quarter: int) -> tuple[Plane, Plane]:
-    """Return (u, v) of an object in one quarter of the picture, which it may leave a little: some overlap, not much."""
+    """Return (u, v) of an object around the middle of one quarter of the picture, which it may leave: neighbors overlap."""
     x, y = (10.0 + 12.0 * generator.random() + 0.5 * SIZE * side for side in (quarter % 2, quarter // 2))
-    return _frame(generator, x, y, radius=10.0 + 6.0 * generator.random(), tilt=0.5)
+    return _frame(generator, x, y, radius=11.0 + 6.0 * generator.random(), tilt=0.15)
 
 
 def _frame(generator: np.random.Generator, x: float, y: float, radius: float, tilt: float) -> tuple[Plane, Plane]:
@@ -196,8 +196,15 @@ def _clutter(generator: np.random.Generator) -> Plane:
 
 
 def _expose(generator: np.random.Generator, image: Plane) -> NDArray[np.uint8]:
-    """Light the scene from one side and add sensor noise; return (H, W, 3) uint8."""
+    """Light the scene from one side, fade and tint it, add sensor noise; return (H, W, 3) uint8.
+
+    Fading and tint are what 48 labeled pictures cannot cover and strong views can.
+    """
     a, b = (generator.random(2) - 0.5) * (0.8 / SIZE)
     light = 0.8 + 0.4 * generator.random() + a * (ROW - SIZE / 2) + b * (COLUMN - SIZE / 2)
     noise = (generator.random(image.shape) - 0.5) * (20.0 * generator.random())
-    return np.asarray(np.clip(image * light[..., None] + noise, 0.0, 255.0), np.uint8)
+    image = image * light[..., None]
+    grey = ((image[..., 0] + image[..., 1] + image[..., 2]) / 3.0)[..., None]
+    faded = grey + (image - grey) * (1.0 - 0.4 * generator.random())
+    tint = 0.8 + 0.4 * generator.random(3)
+    return np.asarray(np.clip(faded * tint + noise, 0.0, 255.0), np.uint8)

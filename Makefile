@@ -1,0 +1,42 @@
+# Everything happens in .venv, which `make venv` builds from requirements.lock; nothing else is needed than make and Python 3.11 or later.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+RUNS ?= demo/runs
+
+.PHONY: demo test lint bench venv lock clean
+
+demo: venv
+	$(BIN)/semibench run --method supervised --protocol shapes-48 --output $(RUNS)
+	$(BIN)/semibench run --method fixmatch --protocol shapes-48 --output $(RUNS)
+	$(BIN)/semibench compare $(RUNS)
+	$(BIN)/semibench picture $(RUNS)/shapes-48/supervised/* $(RUNS)/shapes-48/fixmatch/* --output demo/picture.png
+	@echo "Runs are in $(RUNS), the picture is demo/picture.png: image, truth, supervised, fixmatch."
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: venv
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-disable-gc -s
+
+venv: .venv/.made
+
+.venv/.made: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5,<1"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Resolve the newest versions within the ranges of pyproject.toml.
+lock:
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-annotate --no-header \
+		--extra dev --extra slurm --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
