@@ -20,21 +20,30 @@ class LazyGroup(click.Group):
         """Return the names of all commands: file names, with dashes."""
         return sorted(path.stem.replace("_", "-") for path in _FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Import and return a command; raise UsageError with the nearest names for an unknown one."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, None for an unknown one."""
         if cmd_name not in self.list_commands(ctx):
-            raise unknown("command", cmd_name, self.list_commands(ctx), "Run 'semibench --help'.")
+            return None
         module = importlib.import_module(f"semibench.harness.commands.{cmd_name.replace('-', '_')}")
         command = module.command
         if not isinstance(command, click.Command):
             raise TypeError(f"{module.__name__}.command is not a command")
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line; raise UsageError with the nearest names for an unknown one.
+
+        A line that is being completed is only looked at, so nothing is raised then.
+        """
+        if args[0] not in self.list_commands(ctx) and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise unknown("command", args[0], self.list_commands(ctx), "Run 'semibench --help'.")
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="semibench")
 def cli() -> None:
-    r"""Benchmark label-efficient semantic segmentation: train, score, record, compare.
+    """Benchmark label-efficient semantic segmentation: train, score, record, compare.
 
     \b
     semibench run --method fixmatch --protocol shapes-48
@@ -47,8 +56,11 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors meant for the user become one paragraph and an exit code."""
+    color = False if os.environ.get("NO_COLOR") else None  # None: on a terminal only
     try:
-        code = cli.main(args=None if arguments is None else list(arguments), prog_name="semibench", standalone_mode=False)
+        code = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="semibench", standalone_mode=False, color=color
+        )
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -57,9 +69,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("Interrupted.", err=True)
         sys.exit(130)
     except SemibenchError as error:
-        click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True)
+        click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True, color=color)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader (head, a pager) has gone: not an error, and nothing is left to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

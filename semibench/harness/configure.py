@@ -98,21 +98,19 @@ def resolve(request: Request) -> Resolved:
         _merge(merged, layer)
         origins |= {key: origin for key, _ in flatten(layer)}
     origins |= {"protocol": "--protocol", "method.name": "--method", "seed": "--seed", "division": "--division"}
-    network = plugins.find_class(plugins.NETWORK, str(merged["network"].get("name")), Network)
-    model = _model(method, network)
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
-    configuration = model.parse(merged, source)
+    configuration = parse(merged, source)
     resolved = Resolved(configuration, origins)
-    if by_hand:
-        as_declared = model.parse(declared[1], "the protocol") if network_name(declared[1]) == network_name(merged) else None
-        if as_declared is None or Resolved(as_declared, {}).deciding() != resolved.deciding():
-            return Resolved(configuration.model_copy(update={"division": "custom"}), {**origins, "division": "set by hand"})
+    if by_hand and Resolved(parse(declared[1], "the protocol"), {}).deciding() != resolved.deciding():
+        return Resolved(configuration.model_copy(update={"division": "custom"}), {**origins, "division": "set by hand"})
     return resolved
 
 
-def network_name(layer: Mapping[str, Any]) -> str:
-    """Return the network's name in a layer of configuration."""
-    return str(layer["network"]["name"])
+def parse(document: Mapping[str, Any], source: str) -> Configuration:
+    """Return the configuration that a complete document says, each section validated by the part that it names."""
+    method = plugins.find_class(plugins.METHOD, str(document["method"].get("name")), Method)
+    network = plugins.find_class(plugins.NETWORK, str(document["network"].get("name")), Network)
+    return _model(method, network).parse(document, source)
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -216,10 +214,16 @@ def _item(value: Any) -> Any:
 
 def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
     for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
-            _merge(target[key], value)
+        former = target.get(key)
+        if isinstance(value, Mapping) and isinstance(former, dict) and not _is_another(key, former, value):
+            _merge(former, value)
         else:
             target[key] = copy.deepcopy(value)
+
+
+def _is_another(key: str, former: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Return whether a table names another part, whose keys are others than those of the part before."""
+    return key in ("network", "optimizer") and value.get("name", former.get("name")) != former.get("name")
 
 
 def _model(method: type[Method], network: type[Network]) -> type[Configuration]:

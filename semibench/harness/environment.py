@@ -46,11 +46,12 @@ def choose_device(name: str) -> str:
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = name.partition(":")[0]
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(kind, False):
-        known = ", ".join(key for key, there in available.items() if there)
-        raise UsageError(f"device '{name}' is not available", f"Devices here: {known}. 'semibench doctor' tells more.")
+    gpus = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
+    known = ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
+    if name not in known:
+        raise UsageError(
+            f"device '{name}' is not available", f"Devices here: {', '.join(known)}. 'semibench doctor' tells more."
+        )
     return name
 
 

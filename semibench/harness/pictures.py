@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from semibench.files import replacing
-from semibench.protocols.datasets.base import IGNORE_INDEX, Color, Dataset
+from semibench.protocols.datasets.base import Color, Dataset
 
 Pixels = NDArray[np.uint8]
 _MARGIN = 6  # pixels between the cells of a grid
@@ -21,9 +21,7 @@ def colorize(labels: Pixels, palette: Sequence[Color]) -> Pixels:
     >>> colorize(np.array([[1, 255]], dtype=np.uint8), [(0, 0, 0), (9, 8, 7)]).tolist()
     [[[9, 8, 7], [255, 255, 255]]]
     """
-    table = np.full((256, 3), IGNORE_INDEX, dtype=np.uint8)
-    table[: len(palette)] = palette
-    return table[labels]
+    return _table(palette)[labels]
 
 
 def overlay(image: Pixels, labels: Pixels, palette: Sequence[Color], opacity: float = 0.6) -> Pixels:
@@ -36,7 +34,9 @@ def save_index(labels: Pixels, palette: Sequence[Color], path: Path) -> None:
     """Write a label map as an 8-bit palette PNG whose pixel values are the class indices."""
     picture = Image.fromarray(labels, mode=None).convert("L")
     picture = Image.frombytes("P", picture.size, picture.tobytes())
-    picture.putpalette([value for color in palette for value in color])
+    picture.putpalette(
+        _table(palette).tobytes()
+    )  # all 256 colors: with fewer, Pillow stores fewer bits a pixel and cuts void off
     _save(picture, path)
 
 
@@ -72,6 +72,13 @@ def save_comparison(
         labels = [mask, *(function(image) for function in predict.values())]
         rows.append([image, *(colorize(one, dataset.palette) for one in labels)])
     save_grid(rows, ["image", "truth", *predict], path)
+
+
+def _table(palette: Sequence[Color]) -> Pixels:
+    """Return (256, 3) RGB of every value of a label map; void, and what the palette lacks, is white."""
+    table = np.full((256, 3), 255, dtype=np.uint8)
+    table[: len(palette)] = palette
+    return table
 
 
 def _save(picture: Image.Image, path: Path) -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from semibench.errors import UsageError
-from semibench.harness import checkpoint, environment
+from semibench.harness import checkpoint, configure, environment
 from semibench.harness.build import build_method
-from semibench.harness.configure import Request, resolve
 from semibench.harness.folder import RunFolder
 from semibench.harness.scoring import Scorer
 from semibench.protocols.protocol import load
@@ -30,10 +29,8 @@ def reopen(path: Path, which: Which, device: str) -> Reopened:
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise UsageError(f"{path} is not the folder of a run", "Run 'semibench list runs' to see them.")
-    document = tomllib.loads(folder.config.read_text(encoding="utf-8"))
-    protocol = load(document["protocol"])
-    request = Request(document["method"]["name"], protocol, document["seed"], file=folder.config)
-    configuration = resolve(request).configuration
+    configuration = configure.parse(tomllib.loads(folder.config.read_text(encoding="utf-8")), str(folder.config))
+    protocol = load(configuration.protocol)
     content = checkpoint.load(folder.best if which == "best" else folder.last)
     method, _ = build_method(configuration, protocol.dataset_class(), weights=None)
     method.load_state_dict(content["method"])

@@ -58,9 +58,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: 
 
 def test_a_torch_writer_s_own_failure_is_reported_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
-        raise RuntimeError(
-            "PytorchStreamWriter failed writing file data/0: file write failed"
-        )
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(RunFailedError, match="could not be written"):

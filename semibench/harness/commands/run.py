@@ -37,7 +37,7 @@ def command(
     as_json: bool,
     **wanted: Any,
 ) -> None:
-    r"""Train a method on a protocol, score it, measure its cost, and record all of it.
+    """Train a method on a protocol, score it, measure its cost, and record all of it.
 
     Repeating the command resumes what was interrupted, and returns at once what is finished.
 

@@ -1,0 +1,104 @@
+"""Runs that start from files of others: pretrained weights, and the lists of a data set."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from semibench.harness.cli import main
+from semibench.hashing import digest_file, digest_ids
+from semibench.methods.networks._tiny import TinyEncoder
+from semibench.protocols.protocol import load
+
+SMALL = ["recipe.steps=1", "recipe.batch.labeled=2", "recipe.batch.unlabeled=2", "run.tensorboard=false", "run.workers=0"]
+SMALL += ["network.channels=8", "network.low_channels=4"]
+
+Call = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Train on a protocol with further options; return exit code and errors."""
+
+    def run(protocol: str, *more: str | Path) -> tuple[int, str]:
+        settings = [word for setting in SMALL for word in ("--set", setting)]
+        wanted = ["run", "--method", "supervised", "--protocol", protocol, "--output", str(tmp_path / "runs"), "--quiet"]
+        with pytest.raises(SystemExit) as done:
+            main([*wanted, *settings, *map(str, more)])
+        return int(done.value.code or 0), capsys.readouterr().err
+
+    return run
+
+
+def encoder_tensors() -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return {name: tensor for name, tensor in TinyEncoder().state_dict().items() if tensor.is_floating_point()}
+
+
+def test_the_record_says_what_of_a_weight_file_fitted(call: Call, tmp_path: Path) -> None:
+    tensors = encoder_tensors()
+    absent, *kept = tensors
+    file = tmp_path / "encoder.safetensors"
+    save_file({name: tensors[name] for name in kept} | {"head.weight": torch.zeros(2)}, file)
+    code, errors = call("shapes-16", "--weights", file)
+    assert code == 0, errors
+    (path,) = tmp_path.glob("runs/*/*/*/result.json")
+    text = path.read_text()
+    assert json.loads(text)["weights"] == [
+        {
+            "name": "encoder.safetensors",
+            "sha256": digest_file(file),
+            "matched": len(kept),
+            "missing": [f"encoder.{absent}"],
+            "unexpected": ["head.weight"],
+        }
+    ]
+    assert str(tmp_path) not in text
+
+
+def test_other_weights_make_another_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ids = set()
+    for content in (b"one", b"two", None):
+        file = tmp_path / "weights.safetensors"
+        file.write_bytes(content or b"")
+        weights = ["--weights", str(file)] if content else []
+        with pytest.raises(SystemExit):
+            main(["run", "--method", "supervised", "--protocol", "shapes-16", "--dry-run", *weights])
+        ids.add(capsys.readouterr().out.split()[1])
+    assert len(ids) == 3
+
+
+def test_weights_that_fit_nowhere_are_refused_by_name(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "other.safetensors"
+    save_file({"transformer.weight": torch.zeros(3)}, file)
+    code, errors = call("shapes-16", "--weights", file)
+    assert code == 4
+    assert "weight file other.safetensors fits nowhere: it has transformer.weight, the network has" in errors
+    assert not list(tmp_path.glob("runs/*/*/*/result.json"))
+
+
+def test_a_damaged_weight_file_is_refused_by_name(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "cut.safetensors"
+    save_file(encoder_tensors(), file)
+    file.write_bytes(file.read_bytes()[:100])
+    code, errors = call("shapes-16", "--weights", file)
+    assert code == 4
+    assert "weight file cut.safetensors cannot be read" in errors
+
+
+def test_another_list_than_the_official_one_is_refused_with_both_digests(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "camvid"
+    folder.mkdir()
+    lists = {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
+    for subset, ids in lists.items():
+        (folder / f"{subset}.txt").write_text("\n".join(ids) + "\n")
+    code, errors = call("camvid-37@hash0", "--data-root", tmp_path)
+    assert code == 4
+    assert f"the list 'train' of camvid has 2 ids with the digest {digest_ids(lists['train'])[:12]}" in errors
+    expected = load("camvid-37@hash0").subsets["train"]
+    assert f"means {expected.count} with {expected.sha256[:12]}" in errors
+    assert not (tmp_path / "runs").exists()
