@@ -85,10 +85,11 @@ class Protocol(Record):
         return self._checked(dataset, subset)
 
     def digest(self, dataset: Dataset) -> str:
-        """Return what results must share to stand in one table: lists, class table, metric convention."""
+        """Return what results must share to stand in one table: version, lists, class table, metric convention."""
         split = self.split(dataset)
         return digest_json(
             {
+                "version": self.version,
                 "labeled": digest_ids(split.labeled),
                 "unlabeled": digest_ids(split.unlabeled),
                 "select": digest_ids(self.evaluated(dataset, self.evaluation.select_on)),

@@ -34,9 +34,10 @@ class Drawing(NamedTuple):
 class Shapes(Dataset):
     """Overlapping textured shapes on cluttered grounds, 64 x 64 pixels; needs no root folder."""
 
-    class_names = ("background", "disk", "ring", "corner", "triangle", "cross", "bowtie")
+    class_names = ("background", "disk", "ring", "corner", "triangle", "cross", "bowtie", "tee", "chevron", "stack")
     palette = (
-        (0, 0, 0), (230, 60, 50), (245, 150, 40), (240, 220, 70), (80, 190, 90), (60, 190, 210), (70, 100, 220),
+        (0, 0, 0), (230, 60, 50), (245, 150, 40), (240, 220, 70), (80, 190, 90), (60, 190, 210), (70, 100, 220), (170, 80, 200),
+        (240, 140, 190), (150, 110, 70),
     )  # fmt: skip
     synthetic = True
 
@@ -89,10 +90,9 @@ def draw(stream: int, index: int) -> Drawing:
     mask = np.zeros((SIZE, SIZE), np.uint8)
     owner = np.zeros((SIZE, SIZE), np.uint8)  # 1 + position of the topmost object
     labels = []
-    quarters = generator.permutation(4)
-    for number in range(int(generator.integers(3, 5))):
+    for number, quarter in enumerate(generator.permutation(4).tolist()):
         kind, color = int(generator.integers(1, len(OUTLINES) + 1)), list(COLORS)[int(generator.integers(len(COLORS)))]
-        inside = OUTLINES[kind - 1](*_place(generator, int(quarters[number])))
+        inside = OUTLINES[kind - 1](*_place(generator, quarter))
         image[inside] = _surface(generator, COLORS[color], contrast=50.0)[inside]
         mask[inside], owner[inside] = kind, number + 1
         labels.append(f"{'an' if color[0] in 'aeiou' else 'a'} {color} {Shapes.class_names[kind]}")
@@ -119,13 +119,16 @@ OUTLINES: tuple[Callable[[Plane, Plane], NDArray[np.bool_]], ...] = (
     _wedge,
     lambda u, v: ((abs(u) < 0.22) | (abs(v) < 0.22)) & (abs(u) < 1.0) & (abs(v) < 1.0),
     lambda u, v: (abs(u) < 1.0) & (abs(v) < 0.9 * abs(u) + 0.1),
+    lambda u, v: ((abs(u) < 0.9) & (v > -0.9) & (v < -0.35)) | ((abs(u) < 0.28) & (abs(v) < 0.9)),
+    lambda u, v: (abs(u) < 0.95) & (abs(v - 0.9 * abs(u) + 0.45) < 0.36),
+    lambda u, v: (abs(u) < 0.9) & (abs(v) > 0.22) & (abs(v) < 0.8),
 )
 
 
 def _place(generator: np.random.Generator, quarter: int) -> tuple[Plane, Plane]:
     """Return (u, v) of an object around the middle of one quarter of the picture, which it may leave: neighbors overlap."""
     x, y = (10.0 + 12.0 * generator.random() + 0.5 * SIZE * side for side in (quarter % 2, quarter // 2))
-    return _frame(generator, x, y, radius=11.0 + 6.0 * generator.random(), tilt=0.15)
+    return _frame(generator, x, y, radius=12.0 + 6.0 * generator.random(), tilt=0.15)
 
 
 def _frame(generator: np.random.Generator, x: float, y: float, radius: float, tilt: float) -> tuple[Plane, Plane]:
@@ -205,6 +208,6 @@ def _expose(generator: np.random.Generator, image: Plane) -> NDArray[np.uint8]:
     noise = (generator.random(image.shape) - 0.5) * (20.0 * generator.random())
     image = image * light[..., None]
     grey = ((image[..., 0] + image[..., 1] + image[..., 2]) / 3.0)[..., None]
-    faded = grey + (image - grey) * (1.0 - 0.4 * generator.random())
-    tint = 0.8 + 0.4 * generator.random(3)
+    faded = grey + (image - grey) * (1.0 - 0.5 * generator.random())
+    tint = 0.75 + 0.5 * generator.random(3)
     return np.asarray(np.clip(faded * tint + noise, 0.0, 255.0), np.uint8)
