@@ -10,7 +10,7 @@ demo: venv
 	$(BIN)/semibench run --method fixmatch --protocol shapes-48 --output $(RUNS)
 	$(BIN)/semibench compare $(RUNS)
 	$(BIN)/semibench picture $(RUNS)/shapes-48/supervised/* $(RUNS)/shapes-48/fixmatch/* --output demo/picture.png
-	@echo "Runs are in $(RUNS), the picture is demo/picture.png: image, truth, supervised, fixmatch."
+	@echo "Runs are in $(RUNS), the picture is demo/picture.png: image, truth, and a column for each run."
 
 test: lint
 	$(BIN)/python -m pytest
@@ -27,7 +27,8 @@ bench: venv
 venv: .venv/.made
 
 .venv/.made: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || \
+		{ echo "Python's venv module is incomplete here; on Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5,<1"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .

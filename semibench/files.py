@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from semibench.errors import RunFailedError
@@ -14,9 +14,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A crash at any moment leaves the old file or the new one. Raises RunFailedError when the disk refuses, keeping the old.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
@@ -28,6 +28,13 @@ def replacing(path: Path) -> Iterator[Path]:
             "Free disk space or mend the folder and give the same command again; the previous file is kept.",
         ) from error
     finally:
+        with suppress(OSError):  # the folder may be what the disk refused
+            draft.unlink()
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what killed processes left half written in and below ``folder``; nobody may be writing there."""
+    for draft in folder.rglob(".*.part"):
         draft.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ its description. ``semibench list`` therefore loads only what this file imports.
 import ast
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +26,22 @@ class Kind:
     name: str
     package: str
     contract: str
+    is_listed: bool = False  # by 'semibench list'
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its parts."""
+        return self.package.rpartition(".")[2]
 
     @property
     def group(self) -> str:
         """Entry-point group in which other packages offer parts of this kind."""
-        return f"semibench.{self.package.rpartition('.')[2]}"
+        return f"semibench.{self.folder}"
 
 
-METHOD = Kind("method", "semibench.methods", "method")
+METHOD = Kind("method", "semibench.methods", "method", is_listed=True)
 NETWORK = Kind("network", "semibench.methods.networks", "base")
-DATASET = Kind("data set", "semibench.protocols.datasets", "base")
+DATASET = Kind("data set", "semibench.protocols.datasets", "base", is_listed=True)
 ENGINE = Kind("engine", "semibench.harness.engines", "base")
 FORMAT = Kind("format", "semibench.reports.render", "table")
 
@@ -56,7 +63,8 @@ def find(kind: Kind, name: str) -> ModuleType:
     targets = {entry.name: entry.value for entry in _entry_points(kind)}
     targets |= {stem: f"{kind.package}.{stem}" for stem, _ in _files(kind)}
     if name not in targets:
-        raise unknown(kind.name, name, targets, f"Run 'semibench list' to see every {kind.name}.")
+        next_step = f"Run 'semibench list {kind.folder}'." if kind.is_listed else f"Known: {', '.join(sorted(targets))}."
+        raise unknown(kind.name, name, targets, next_step)
     try:
         return importlib.import_module(targets[name])
     except ImportError as error:
@@ -81,6 +89,13 @@ def _files(kind: Kind) -> Iterator[tuple[str, Path]]:
 
 
 def _entry_points(kind: Kind) -> Iterator["importlib.metadata.EntryPoint"]:
-    import importlib.metadata  # a third of the start-up time of 'semibench --help', which does not need it
+    if _is_offered(kind.group):
+        import importlib.metadata  # a third of the start-up time of 'semibench list'
 
-    yield from importlib.metadata.entry_points(group=kind.group)
+        yield from importlib.metadata.entry_points(group=kind.group)
+
+
+def _is_offered(group: str) -> bool:
+    """Return whether any installed package names the group, so that importlib.metadata is asked only when one does."""
+    found = (path for folder in sys.path for path in Path(folder or ".").glob("*-info/entry_points.txt"))
+    return any(f"[{group}]" in path.read_text(encoding="utf-8", errors="replace") for path in found)

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from semibench.errors import UsageError
+from semibench.errors import SemibenchError, UsageError
 
 Location = tuple[int | str, ...]
+
+
+class Decided:
+    """Marks a field that has an option of its own: errors do not offer it as a key."""
 
 
 class Record(BaseModel):
@@ -17,15 +21,22 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], source: str, error: type[UsageError] | Any = UsageError) -> Self:
+    def parse(cls, data: Mapping[str, Any], source: str, error: type[SemibenchError] = UsageError) -> Self:
         """Validate ``data`` that came from ``source`` (a file or option, named in the message).
 
-        Raises ``error`` (a SemibenchError class) naming the first wrong key, its value and the keys that exist there.
+        Raises ``error`` naming the first wrong key, its value and the keys that exist there.
         """
         try:
             return cls.model_validate(data)
         except ValidationError as invalid:
             raise error(*_explain(cls, invalid, source)) from invalid
+
+
+class _Place(NamedTuple):
+    """A location in a document: its dotted key, and the models that may stand there."""
+
+    name: str
+    models: list[type[BaseModel]]
 
 
 def _explain(model: type[BaseModel], invalid: ValidationError, source: str) -> tuple[str, str]:
@@ -34,25 +45,43 @@ def _explain(model: type[BaseModel], invalid: ValidationError, source: str) -> t
         (error for error in errors if error["type"] == "extra_forbidden"), errors[0]
     )  # a misspelt key also goes missing
     location = first["loc"]
-    name = ".".join(map(str, location))
+    name = _place(model, location).name
     if first["type"] == "extra_forbidden":
-        known = sorted(_keys_at(model, location[:-1]))
-        nearest = get_close_matches(str(location[-1]), known, n=3, cutoff=0.5)
-        hint = f"nearest: {', '.join(nearest)}; " if nearest else ""
-        return f"unknown key '{name}' in {source}", f"{hint}known: {', '.join(known)}."
+        candidates = sorted(_keys(_place(model, location[:-1]).models))
+        nearest = ", ".join(get_close_matches(str(location[-1]), candidates, n=3, cutoff=0.5))
+        known = ", ".join(candidates)
+        next_step = f"Nearest: {nearest}; known: {known}." if nearest else f"Known: {known}."
+        return f"unknown key '{name}' in {source}", next_step
     if first["type"] == "missing":
         return f"key '{name}' is missing in {source}", "Add it; 'semibench show' prints a complete configuration."
-    value = repr(first["input"])
-    return f"{name or 'value'} = {value[:80]} in {source} is not valid: {first['msg']}", "Correct the value."
+    value, reason = repr(first["input"])[:80], first["msg"].removeprefix("Value error, ")
+    what = f"{name or 'value'} = {value} in {source} is not valid: {reason}"
+    return what, "See 'semibench show' for every setting and its value."
 
 
-def _keys_at(model: type[BaseModel], location: Location) -> Iterable[str]:
-    """Return the field names at ``location`` below ``model``, looking through unions, tuples and mappings."""
+def _place(model: type[BaseModel], location: Location) -> _Place:
+    """Follow a location of pydantic's, which names the tag of a union's member between two keys."""
+    names: list[str] = []
     models = [model]
     for part in location:
+        tagged = [member for member in models if len(models) > 1 and _has_tag(member, part)]
+        if tagged:
+            models = tagged
+            continue
+        names.append(str(part))
         annotations = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
         models = [inner for annotation in annotations for inner in _models_in(annotation)] or models
-    return {name for m in models for name in m.model_fields}
+    return _Place(".".join(names), models)
+
+
+def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
+    annotations = [field.annotation for field in model.model_fields.values()]
+    return any(get_origin(annotation) is Literal and tag in get_args(annotation) for annotation in annotations)
+
+
+def _keys(models: Iterable[type[BaseModel]]) -> set[str]:
+    fields = [item for model in models for item in model.model_fields.items()]
+    return {name for name, field in fields if not any(isinstance(mark, Decided) for mark in field.metadata)}
 
 
 def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:

@@ -40,7 +40,12 @@ def save_result(tmp_path: Path) -> Callable[[Result], Path]:
 
 
 def _make_result(
-    confusion: Any = ((3, 1), (1, 3)), images_per_second: float | None = 100.0, device: str = "cpu", **fields: Any
+    confusion: Any = ((3, 1), (1, 3)),
+    images_per_second: float | None = 100.0,
+    device: str = "cpu",
+    machine: str = "Processor 1",
+    threads: int = 2,
+    **fields: Any,
 ) -> Result:
     rule = fields.pop("evaluation", EvaluationRule(mode="whole", select_on="val", report_on="test"))
     scores = _scores(confusion, rule)
@@ -69,7 +74,14 @@ def _make_result(
         "cost": cost,
         "weights": (),
         "provenance": Provenance(
-            semibench="0.1.0", numerics=1, engine="native", device=device, threads=2, resumed=0, versions={"torch": "2.9.0"}
+            semibench="0.1.0",
+            numerics=1,
+            engine="native",
+            device=device,
+            machine=machine,
+            threads=threads,
+            resumed=0,
+            versions={"torch": "2.9.0"},
         ),
     } | fields
     identity = {key: values[key] for key in ("protocol", "digest", "method", "config", "network", "recipe", "seed")}

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from semibench.errors import RunFailedError
-from semibench.files import replacing, write_text
+from semibench.files import remove_drafts, replacing, write_text
 
 
 def refuse(*_):
@@ -53,3 +53,17 @@ def test_a_full_disk_while_writing_keeps_the_old_file_and_no_draft(tmp_path):
         draft.write_text("half")
         refuse()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("note.txt", "old")]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_for_the_user(tmp_path):
+    (tmp_path / "runs").touch()
+    with pytest.raises(RunFailedError, match=r"note\.txt could not be written"):
+        write_text(tmp_path / "runs" / "note.txt", "new")
+
+
+def test_only_drafts_are_removed_wherever_they_lie(tmp_path):
+    write_text(tmp_path / "checkpoints" / "last.pt", "kept")
+    for draft in (tmp_path / ".note.txt.12.part", tmp_path / "checkpoints" / ".last.pt.12.part"):
+        draft.touch()
+    remove_drafts(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["last.pt"]

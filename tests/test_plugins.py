@@ -70,3 +70,18 @@ def test_an_imported_base_class_is_not_taken_for_the_part():
 )
 def test_other_packages_offer_parts_in_a_group_of_their_kind(kind, group):
     assert kind.group == f"semibench.{group}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "next_step"),
+    [
+        (plugins.METHOD, "Run 'semibench list methods'."),
+        (plugins.DATASET, "Run 'semibench list datasets'."),
+        (plugins.ENGINE, "Known: native."),
+    ],
+    ids=["method", "data set", "engine"],
+)
+def test_an_unknown_part_comes_with_the_command_that_lists_its_kind_or_with_the_names(kind, next_step):
+    with pytest.raises(UsageError) as caught:
+        plugins.find(kind, "nothing")
+    assert caught.value.next_step == next_step

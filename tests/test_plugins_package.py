@@ -95,7 +95,7 @@ def test_it_is_offered_when_its_name_is_misspelt(call: Call) -> None:
 def test_its_own_values_are_shown_and_checked_like_any_other(call: Call) -> None:
     wanted = ("show", "--method", "entropy", "--protocol", "shapes-16", "--set")
     assert "method.weight = 0.25 # --set" in call(*wanted, "method.weight=0.25")[1]
-    assert "unknown key 'method.wieght' in --set. nearest: weight" in call(*wanted, "method.wieght=1")[2]
+    assert "unknown key 'method.wieght' in --set. Nearest: weight" in call(*wanted, "method.wieght=1")[2]
 
 
 def test_it_trains_and_is_recorded_unchanged(runs: Path) -> None:
@@ -110,7 +110,7 @@ def test_its_losses_are_in_the_log(runs: Path) -> None:
     events = [json.loads(line) for line in path.read_text().splitlines()]
     logged = [event for event in events if event["event"] == "log"]
     assert [event["step"] for event in logged] == [1, 2]
-    assert all(event["supervised"] > 0 and event["entropy"] > 0 for event in logged)
+    assert all(event["losses"]["supervised"] > 0 and event["losses"]["entropy"] > 0 for event in logged)
 
 
 def test_it_stands_in_the_tables(call: Call, runs: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from semibench.errors import DataError, UsageError
-from semibench.records import Record
+from semibench.records import Decided, Record
 
 
 class Blur(Record):
@@ -17,6 +17,7 @@ class Gray(Record):
 
 
 class Plan(Record):
+    title: Annotated[str, Decided()] = ""
     steps: int
     rate: float = 0.1
     groups: dict[str, Gray] = {}
@@ -37,13 +38,13 @@ def test_a_record_cannot_be_changed():
     ("data", "message"),
     [
         pytest.param(
-            {"steps": 3, "rates": 1}, r"unknown key 'rates' in plan\.toml\. nearest: rate.*; known: .*steps", id="top"
+            {"steps": 3, "rates": 1}, r"unknown key 'rates' in plan\.toml\. Nearest: rate.*; known: .*steps", id="top"
         ),
         pytest.param(
-            {"steps": 3, "groups": {"all": {"name": "gray", "nam": 1}}}, r"'groups\.all\.nam'.*nearest: name", id="in a mapping"
+            {"steps": 3, "groups": {"all": {"name": "gray", "nam": 1}}}, r"'groups\.all\.nam'.*Nearest: name", id="in a mapping"
         ),
         pytest.param(
-            {"steps": 3, "operations": [{"name": "blur", "radius": 1, "radios": 2}]}, "nearest: radius", id="in a union"
+            {"steps": 3, "operations": [{"name": "blur", "radius": 1, "radios": 2}]}, "Nearest: radius", id="in a union"
         ),
         pytest.param({}, r"key 'steps' is missing in plan\.toml", id="missing key"),
         pytest.param({"steps": "many"}, r"steps = 'many' in plan\.toml is not valid: .*integer", id="wrong type"),
@@ -64,3 +65,19 @@ def test_a_long_value_is_cut():
     with pytest.raises(UsageError) as caught:
         Plan.parse({"steps": "x" * 10_000}, "plan.toml")
     assert len(str(caught.value)) < 400
+
+
+def next_step(data):
+    with pytest.raises(UsageError) as caught:
+        Plan.parse(data, "plan.toml")
+    return caught.value.next_step
+
+
+def test_a_member_of_a_union_is_named_without_its_tag_and_shows_its_own_keys():
+    with pytest.raises(UsageError, match=r"'operations\.0\.radius' in"):
+        Plan.parse({"steps": 3, "operations": [{"name": "gray", "radius": 1}]}, "plan.toml")
+    assert next_step({"steps": 3, "operations": [{"name": "gray", "radius": 1}]}) == "Known: name."
+
+
+def test_keys_that_have_an_option_of_their_own_are_not_offered():
+    assert next_step({"steps": 3, "titl": "a"}) == "Known: groups, operations, rate, steps."

@@ -13,6 +13,7 @@ from semibench.methods.networks._norm import set_norm
 from semibench.methods.networks._weights import WeightReport, load_weights
 from semibench.methods.networks.base import Network
 from semibench.protocols.datasets.base import Dataset
+from semibench.protocols.protocol import load
 
 
 def build_method(
@@ -35,7 +36,7 @@ def build_method(
         return set_norm(network, configuration.recipe.norm)
 
     task = Task(
-        dataset=configuration.protocol,
+        dataset=load(configuration.protocol).dataset,
         class_names=dataset.class_names,
         ignore_index=dataset.ignore_index,
         crop=configuration.recipe.crop,

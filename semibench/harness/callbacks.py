@@ -1,14 +1,13 @@
 """What watches a run: log, checkpoints, evaluation, progress; the same under every engine."""
 
 import signal
-import sys
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -41,15 +40,22 @@ class Log(Callback):
     def on_step(self, state: TrainState) -> None:
         if state.step % self.every and state.step != state.total:
             return
-        figures = {**state.losses, **state.scalars, "learning_rate": state.learning_rate}
-        self.events.append("log", state.step, **figures, seconds=state.seconds, data_seconds=state.data_seconds)
+        times = {"seconds": state.seconds, "data_seconds": state.data_seconds}
+        figures = {"losses": state.losses, "scalars": state.scalars}  # nested: a method may name them as it likes
+        self.events.append("log", state.step, **figures, learning_rate=state.learning_rate, **times)
         if self.writer is not None:
-            for name, value in figures.items():
-                self.writer.add_scalar(f"train/{name}", value, state.step)
+            self.writer.add_scalar("learning_rate", state.learning_rate, state.step)
+            for kind, values in figures.items():
+                for name, value in values.items():
+                    self.writer.add_scalar(f"{kind}/{name}", value, state.step)
 
-    def on_end(self, state: TrainState) -> None:
+    def close(self) -> None:
+        if self.tensorboard is None:
+            return
         if self.writer is not None:
             self.writer.close()
+        for path in self.tensorboard.glob("events.out.tfevents.*"):  # TensorBoard puts the host's name into the file's
+            path.replace(path.with_name(path.name.replace(f".{socket.gethostname()}.", ".run.")))
 
 
 class Checkpoint(Callback):
@@ -62,8 +68,12 @@ class Checkpoint(Callback):
 
     def on_step(self, state: TrainState) -> None:
         if state.step % self.every == 0 or state.step == state.total:
-            state.save(self.path)
-            self.on_saved(state.step)
+            self.save(state)
+
+    def save(self, state: TrainState) -> None:
+        """Save now."""
+        state.save(self.path)
+        self.on_saved(state.step)
 
 
 class Evaluate(Callback):
@@ -103,8 +113,8 @@ class Evaluate(Callback):
 class SaveOnSignal(Callback):
     """On the first Ctrl-C or SIGTERM finish the step, save and raise InterruptedRunError; a second Ctrl-C ends at once."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
         self.received: int | None = None
         self.former: dict[int, Any] = {}
 
@@ -114,13 +124,13 @@ class SaveOnSignal(Callback):
 
     def on_step(self, state: TrainState) -> None:
         if self.received is not None:
-            state.save(self.path)
+            self.checkpoint.save(state)
             raise InterruptedRunError(
                 f"stopped by {signal.Signals(self.received).name} after step {state.step} of {state.total}, state saved",
                 "Give the same command again to continue; the result will be the same.",
             )
 
-    def restore(self) -> None:
+    def close(self) -> None:
         """Give the signals back to whom they belonged."""
         for number, handler in self.former.items():
             signal.signal(number, handler)
@@ -166,8 +176,10 @@ class Bar(Callback):
         elif now - self.printed >= self.between or state.step == state.total:
             self.printed = now
             remaining = (state.total - state.step) / rate
-            click.echo(f"{self.title}: step {state.step}/{state.total}  {note}  {remaining:.0f} s left", file=sys.stderr)
+            line = f"{self.title}: step {state.step}/{state.total}  {note}  {remaining:.0f} s left"
+            self.console.out(line, highlight=False)
 
     def close(self) -> None:
         """Take the bar off the terminal."""
-        self.progress.stop()
+        if self.console.is_terminal:  # rich would end what never began with an empty line
+            self.progress.stop()

@@ -12,13 +12,21 @@ from pydantic import Field, PositiveInt, SerializeAsAny, create_model
 
 from semibench import plugins
 from semibench.errors import UsageError
+from semibench.harness import toml
 from semibench.methods.method import Method
 from semibench.methods.networks.base import Network
 from semibench.protocols.protocol import EvaluationRule, Protocol
 from semibench.protocols.recipe import Options, Recipe
-from semibench.records import Record
+from semibench.records import Decided, Record
 
 Division = Literal["controlled", "published", "custom"]
+_OPTIONS = {
+    "protocol": "--protocol",
+    "method": "--method",
+    "method.name": "--method",
+    "seed": "--seed",
+    "division": "--division",
+}
 _DECIDING = ("method", "network", "recipe", "evaluation")  # sections that decide numbers
 
 
@@ -37,9 +45,9 @@ class RunOptions(Record):
 class Configuration(Record):
     """Everything that a run needs; ``method`` and ``network`` are validated by the parts that they name."""
 
-    protocol: str
-    seed: Annotated[int, Field(ge=0)]
-    division: Division
+    protocol: Annotated[str, Decided()]
+    seed: Annotated[int, Field(ge=0), Decided()]
+    division: Annotated[Division, Decided()]
     method: SerializeAsAny[Record]
     network: SerializeAsAny[Record]
     recipe: Recipe
@@ -64,15 +72,15 @@ class Resolved:
     """A configuration and where each of its values comes from."""
 
     configuration: Configuration
-    origins: Mapping[str, str]  # dotted key -> origin
+    origins: Mapping[str, str]  # dotted key of each value -> origin
 
     def to_toml(self) -> str:
         """Return the configuration as TOML, one dotted key a line, each with its origin; ``--config`` reads it back."""
         document = tomlkit.document()
         for key, value in flatten(self.configuration.model_dump(mode="json")):
-            if value not in (None, {}):  # TOML has no null: an absent key keeps its default
-                item = _item(value)
-                item.comment(self.origins.get(key, "default"))
+            if value != {}:
+                item = toml.item(value)
+                item.comment(self.origins[key])
                 document.append(tomlkit.key(key.split(".")), item)
         return tomlkit.dumps(document)
 
@@ -97,20 +105,25 @@ def resolve(request: Request) -> Resolved:
     for origin, layer in layers:
         _merge(merged, layer)
         origins |= {key: origin for key, _ in flatten(layer)}
-    origins |= {"protocol": "--protocol", "method.name": "--method", "seed": "--seed", "division": "--division"}
+    origins |= _OPTIONS
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
     configuration = parse(merged, source)
-    resolved = Resolved(configuration, origins)
+    keys = [key for key, _ in flatten(configuration.model_dump(mode="json"))]
+    resolved = Resolved(configuration, {key: origins.get(key, "default") for key in keys})
     if by_hand and Resolved(parse(declared[1], "the protocol"), {}).deciding() != resolved.deciding():
-        return Resolved(configuration.model_copy(update={"division": "custom"}), {**origins, "division": "set by hand"})
+        custom = configuration.model_copy(update={"division": "custom"})
+        return Resolved(custom, {**resolved.origins, "division": "set by hand"})
     return resolved
 
 
 def parse(document: Mapping[str, Any], source: str) -> Configuration:
-    """Return the configuration that a complete document says, each section validated by the part that it names."""
-    method = plugins.find_class(plugins.METHOD, str(document["method"].get("name")), Method)
-    network = plugins.find_class(plugins.NETWORK, str(document["network"].get("name")), Network)
-    return _model(method, network).parse(document, source)
+    """Return the configuration that a complete document says, each section validated by the part that it names.
+
+    The word ``none`` means no value.
+    """
+    method = plugins.find_class(plugins.METHOD, _part(document, "method", source), Method)
+    network = plugins.find_class(plugins.NETWORK, _part(document, "network", source), Network)
+    return _model(method, network).parse(toml.with_nulls(document), source)
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -124,6 +137,16 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _part(document: Mapping[str, Any], section: str, source: str) -> str:
+    """Return the name of the part that a section configures."""
+    table = document.get(section)
+    if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
+        raise UsageError(
+            f"{section} = {str(table)[:80]} in {source} is not a section with a name", f"Set its keys, such as {section}.name."
+        )
+    return str(table["name"])
 
 
 def _declared(request: Request, method: type[Method]) -> tuple[str, dict[str, Any]]:
@@ -164,9 +187,11 @@ def _from_file(request: Request) -> list[tuple[str, dict[str, Any]]]:
         raise UsageError(f"configuration file {request.file} cannot be read: {error}", "Correct it; it is TOML.") from error
     for key in ("protocol", "seed", "division"):
         layer.pop(key, None)  # a resolved configuration names them; the command line decides them
-    if layer.get("method", {}).get("name", request.method) != request.method:
+    method = layer.get("method", {})
+    named = method.get("name", request.method) if isinstance(method, dict) else request.method
+    if named != request.method:
         raise UsageError(
-            f"{request.file.name} is a configuration of method '{layer['method']['name']}', not '{request.method}'",
+            f"{request.file.name} is a configuration of method '{named}', not '{request.method}'",
             "Name that method with --method, or use another file.",
         )
     return [(request.file.name, layer)]
@@ -178,38 +203,14 @@ def _from_settings(settings: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
         key, equals, text = setting.partition("=")
         if not equals or not all(key.split(".")):
             raise UsageError(f"--set {setting} is not of the form key=value", "For example --set recipe.steps=60.")
-        value: Any = _value(text)
-        for part in reversed(key.strip().split(".")):
+        parts = key.strip().split(".")
+        if option := _OPTIONS.get(parts[0] if parts[0] != "method" else key.strip()):
+            raise UsageError(f"--set {key.strip()} cannot be set by hand", f"Use {option}.")
+        value: Any = toml.read_value(text)
+        for part in reversed(parts):
             value = {part: value}
         layers.append(("--set", value))
     return layers
-
-
-def _value(text: str) -> Any:
-    """Read a value as TOML would, ``none`` as no value, anything else as a string.
-
-    >>> _value("60"), _value("[1, 2]"), _value("none"), _value("poly")
-    (60, [1, 2], None, 'poly')
-    """
-    if text == "none":
-        return None
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _item(value: Any) -> Any:
-    """Return a TOML item on one line: tomlkit would give every table of a list lines of its own."""
-    if isinstance(value, list):
-        array = tomlkit.array()
-        array.extend(map(_item, value))
-        return array
-    if isinstance(value, dict):
-        table = tomlkit.inline_table()
-        table.update({key: _item(inner) for key, inner in value.items()})
-        return table
-    return tomlkit.item(value)
 
 
 def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
@@ -228,6 +229,6 @@ def _is_another(key: str, former: Mapping[str, Any], value: Mapping[str, Any]) -
 
 def _model(method: type[Method], network: type[Network]) -> type[Configuration]:
     """Return Configuration with the sections of this method and this network, so that errors name full keys."""
-    method_section = create_model("MethodSection", __base__=method.Config, name=(str, ...))
+    method_section = create_model("MethodSection", __base__=method.Config, name=(Annotated[str, Decided()], ...))
     network_section = create_model("NetworkSection", __base__=network.Config, name=(str, ...))
     return create_model("Configuration", __base__=Configuration, method=(method_section, ...), network=(network_section, ...))

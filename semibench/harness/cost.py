@@ -1,13 +1,16 @@
 """What a network costs: parameters, operations, time, memory."""
 
 import copy
-import resource
+import re
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple  # a dispatched operation has any arguments
 
 import numpy as np
+import psutil
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -51,11 +54,6 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def trainable_parameters(module: nn.Module) -> int:
-    """Return the number of parameters that take gradients, shared ones once."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
 def measure_latency(
     predictor: nn.Module,
     size: Size,
@@ -87,17 +85,17 @@ def measure_latency(
 
 
 def peak_memory(device: torch.device | str) -> int:
-    """Return the peak memory in bytes: of CUDA tensors since the last reset, else of the process since its start."""
-    if _is_cuda(device):
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    """Return the peak memory in bytes since the last reset: of CUDA tensors, else of the process."""
+    return torch.cuda.max_memory_allocated(device) if _is_cuda(device) else _resident_peak()
 
 
 def reset_peak_memory(device: torch.device | str) -> None:
-    """Start measuring the peak anew; only a CUDA device can, the operating system keeps a process's peak."""
+    """Start measuring the peak anew; without effect on the CPU of a system that keeps it for good (all but Linux)."""
     if _is_cuda(device):
         torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # 5: reset the peak, see man 5 proc
 
 
 # Creates, copies or rearranges numbers without computing any; views are recognized by their schema.
@@ -120,6 +118,19 @@ class _Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's cla
         if packet not in flop_registry and not func.is_view and packet.__name__ not in _MOVING:
             self.uncounted[str(packet)] += 1
         return func(*args, **(kwargs or {}))
+
+
+def _resident_peak() -> int:
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    with suppress(OSError):
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _synchronize(device: torch.device | str) -> None:

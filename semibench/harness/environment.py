@@ -37,6 +37,11 @@ def describe() -> dict[str, str | int]:
     }
 
 
+def machine(device: str) -> str:
+    """Return the model name of the GPU or processor that ``device`` is."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+
+
 def choose_device(name: str) -> str:
     """Return the device that ``name`` means here: ``auto`` takes a GPU where there is one.
 

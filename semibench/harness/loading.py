@@ -7,6 +7,7 @@ g-th image of a stream belongs to epoch ``g // n`` of a list of n ids, and every
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from random import Random
@@ -19,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils import data
 
-from semibench.errors import SemibenchError, UsageError
+from semibench.errors import RunFailedError, SemibenchError, UsageError
 from semibench.harness.engines.base import Batches
 from semibench.harness.transforms import Geometry, crop_image, crop_mask, crop_valid, draw_geometry, normalize, recolor
 from semibench.hashing import derive_seed
@@ -146,7 +147,8 @@ def batches(source: BatchSource, workers: int = 1, pin_memory: bool = False) -> 
     """Return the function from a first step to the batches of that step and all later ones.
 
     ``workers`` processes prepare them in advance, none means in this process; more than there are cores are not started,
-    since they could only slow each other down. A SemibenchError of a worker is raised here as it is.
+    since they could only slow each other down. A SemibenchError of a worker is raised here as it is, and
+    RunFailedError when one dies.
     """
     count = min(workers, usable_cores())
 
@@ -158,16 +160,31 @@ def batches(source: BatchSource, workers: int = 1, pin_memory: bool = False) -> 
             num_workers=count,
             collate_fn=_unchanged,
             prefetch_factor=AHEAD if count else None,
-            worker_init_fn=_leave_interrupts_to_the_main_process,
+            worker_init_fn=_leave_signals_to_the_main_process,
             pin_memory=pin_memory,
             generator=torch.Generator(),  # its own: opening a loader must not advance the global random state
         )
-        for answer in loader:
-            if isinstance(answer, SemibenchError):
-                raise answer
-            yield answer
+        with worker_deaths():
+            for answer in loader:
+                if isinstance(answer, SemibenchError):
+                    raise answer
+                yield answer
 
     return stream
+
+
+@contextmanager
+def worker_deaths() -> Iterator[None]:
+    """Turn what a worker's death leads to into a RunFailedError; torch reports it wherever the main process stands."""
+    try:
+        yield
+    except (RuntimeError, ConnectionError) as error:  # the latter when a batch that the dead one has announced is fetched
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise RunFailedError(
+            f"a process that prepares batches has died: {str(error).rstrip('. ')}",
+            "Memory may have run out: try fewer --workers. Give the same command again; it resumes from the last checkpoint.",
+        ) from error
 
 
 @lru_cache(maxsize=8)
@@ -207,9 +224,10 @@ def _unchanged(answer: T) -> T:
     return answer
 
 
-def _leave_interrupts_to_the_main_process(_worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; a run that saves on Ctrl-C may still need its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals_to_the_main_process(_worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal, SIGTERM every one of a Slurm job; a run that saves on them needs its workers.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _generator(seed: int, purpose: str) -> Random:

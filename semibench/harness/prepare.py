@@ -1,11 +1,17 @@
-"""A run before its first step: everything is looked up and checked, nothing is written."""
+"""A run before its first step: everything is looked up, built and checked, nothing is written."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from semibench import plugins
 from semibench.errors import UsageError
+from semibench.harness import environment
+from semibench.harness.build import build_method
 from semibench.harness.configure import Configuration, Request, Resolved, resolve
+from semibench.harness.engines.base import Engine
 from semibench.harness.folder import RunFolder
+from semibench.harness.loading import BatchSource
+from semibench.harness.optimizers import build_optimizer
 from semibench.hashing import digest_file, digest_json
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol, Split
@@ -52,6 +58,9 @@ def prepare(order: Order) -> Prepared:
     split = protocol.split(dataset)
     if order.weights is not None and not order.weights.is_file():
         raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
+    _check_parts(configuration, dataset, split, order.weights)
+    for subset in (configuration.evaluation.select_on, configuration.evaluation.report_on):
+        protocol.evaluated(dataset, subset)
     digest = protocol.digest(dataset)
     run_id = digest_json(
         {
@@ -66,3 +75,21 @@ def prepare(order: Order) -> Prepared:
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
     total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled))
     return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights)
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Raise UsageError when the device cannot compute in this precision."""
+    if precision in ("fp16", "tf32") and not device.startswith("cuda"):
+        raise UsageError(
+            f"precision {precision} needs a CUDA device, this run is on '{device}'", "Use --precision bf16 or fp32."
+        )
+
+
+def _check_parts(configuration: Configuration, dataset: Dataset, split: Split, weights: Path | None) -> None:
+    """Build each part of a run once: what cannot be built says so now, not after a wait in a queue."""
+    recipe = configuration.recipe
+    plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)
+    check_precision(recipe.precision, environment.choose_device(configuration.run.device))
+    method, _ = build_method(configuration, dataset, weights)
+    build_optimizer(method, recipe.optimizer)
+    BatchSource(dataset, split, recipe, method.views, configuration.seed)

@@ -107,6 +107,7 @@ def _provenance(prepared: Prepared, finished: Finished) -> record.Provenance:
         numerics=NUMERICS,
         engine=prepared.configuration.run.engine,
         device=finished.fit.device,
+        machine=environment.machine(finished.fit.device),
         threads=torch.get_num_threads(),
         resumed=sum(event["event"] == "resumed" for event in prepared.folder.events.read()),
         versions=versions,

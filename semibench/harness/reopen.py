@@ -4,12 +4,13 @@ import tomllib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from semibench.errors import UsageError
-from semibench.harness import checkpoint, configure, environment
+from semibench.errors import DataError, SemibenchError, UsageError
+from semibench.harness import checkpoint, environment
 from semibench.harness.build import build_method
+from semibench.harness.configure import Configuration, parse
 from semibench.harness.folder import RunFolder
 from semibench.harness.scoring import Scorer
-from semibench.protocols.protocol import load
+from semibench.protocols.protocol import Protocol, load
 
 Which = Literal["last", "best"]
 
@@ -24,16 +25,36 @@ class Reopened(NamedTuple):
 def reopen(path: Path, which: Which, device: str) -> Reopened:
     """Open the run in the folder ``path`` at its last or best checkpoint.
 
-    Raises UsageError when the folder is not a run's, DataError when the checkpoint is damaged or missing.
+    Raises UsageError when the folder is not a run's, DataError when its configuration or the checkpoint is damaged,
+    incomplete or missing, or when the two do not belong together.
     """
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise UsageError(f"{path} is not the folder of a run", "Run 'semibench list runs' to see them.")
-    configuration = configure.parse(tomllib.loads(folder.config.read_text(encoding="utf-8")), str(folder.config))
-    protocol = load(configuration.protocol)
-    content = checkpoint.load(folder.best if which == "best" else folder.last)
+    configuration, protocol = _read(folder.config)
+    file = folder.best if which == "best" else folder.last
+    content = checkpoint.load(file)
     method, _ = build_method(configuration, protocol.dataset_class(), weights=None)
-    method.load_state_dict(content["method"])
+    try:
+        method.load_state_dict(content["method"])
+        step = int(content["step"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch has no error of its own
+        raise DataError(
+            f"checkpoint {file} does not fit the network that {folder.config.name} describes",
+            "One of the two files is of another run; train again in another --output.",
+        ) from error
     chosen = environment.choose_device(device)
     predictor = next(iter(method.to(chosen).predictors().values()))
-    return Reopened(Scorer(configuration, protocol, predictor, chosen), content["step"])
+    return Reopened(Scorer(configuration, protocol, predictor, chosen), step)
+
+
+def _read(file: Path) -> tuple[Configuration, Protocol]:
+    try:
+        configuration = parse(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
+        return configuration, load(configuration.protocol)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, SemibenchError) as error:
+        reason = error.what if isinstance(error, SemibenchError) else error
+        raise DataError(
+            f"configuration {file} cannot be used: {reason}",
+            "It is damaged, or names parts that are not installed; mend it, or train again in another --output.",
+        ) from error

@@ -3,20 +3,20 @@
 import errno
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 
 import click
 import torch
 
 from semibench import plugins
-from semibench.errors import RunFailedError, SemibenchError, UsageError
+from semibench.errors import RunFailedError, SemibenchError
 from semibench.files import write_text
 from semibench.harness import callbacks, checkpoint, environment, pictures
 from semibench.harness.build import build_method
 from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
 from semibench.harness.evaluate import Evaluation
-from semibench.harness.loading import BatchSource, batches
+from semibench.harness.folder import RunFolder
+from semibench.harness.loading import BatchSource, batches, worker_deaths
 from semibench.harness.prepare import Prepared
 from semibench.harness.recording import Finished, build_result, measure_cost
 from semibench.harness.scoring import Scorer
@@ -29,25 +29,36 @@ from semibench.reports.result import Result, RunState, Status
 def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
     """Train, evaluate, measure and record; resume what was begun; return at once what is finished."""
     folder = prepared.folder
+    folder.check(prepared.run_id)
+    if folder.result.exists():  # read without lock: its folder need not be writable
+        return _read_result(prepared)
     with folder.lock():
         folder.write_config(prepared.resolved.to_toml(), prepared.run_id)
-        if folder.result.exists():
-            return record.read(folder.result)
+        if folder.result.exists():  # another process has finished it since
+            return _read_result(prepared)
         try:
-            with _disk_errors(folder.path):
+            with _user_errors(folder):
                 return _run(prepared, show_progress)
         except SemibenchError as error:
             status: RunState = "running" if isinstance(error, callbacks.InterruptedRunError) else "failed"
-            step = max((event["step"] for event in folder.events.read()), default=0)
             with suppress(RunFailedError):  # a full disk must not hide what went wrong first
-                _write_status(prepared, status, step, str(error))
+                _write_status(prepared, status, _saved_step(folder), str(error))
             raise
+
+
+def _read_result(prepared: Prepared) -> Result:
+    """Return the result of a finished run; mend a status that a killed process left behind."""
+    result = record.read(prepared.folder.result)
+    status = prepared.folder.read_status()
+    if status is None or status.status != "complete":
+        with suppress(RunFailedError):  # the folder may be read-only
+            _write_status(prepared, "complete", result.steps)
+    return result
 
 
 def _run(prepared: Prepared, show_progress: bool) -> Result:
     configuration, folder = prepared.configuration, prepared.folder
     device = environment.choose_device(configuration.run.device)
-    _check_precision(configuration.recipe.precision, device)
     if configuration.run.threads is not None:
         torch.set_num_threads(configuration.run.threads)
     write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
@@ -56,15 +67,12 @@ def _run(prepared: Prepared, show_progress: bool) -> Result:
         click.echo(_describe(report), err=True)
     scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device)
     fit, best_step = _fit(prepared, method, scorer, show_progress)
-    finished = Finished(
-        fit=fit,
-        cost=measure_cost(method, configuration.recipe, fit, device),
-        tensors=checkpoint.digest_tensors(method.state_dict()),
-        last=(last := scorer.report(prepared.dataset)),
-        best=last if best_step == fit.steps else _evaluate_best(prepared, method, scorer),
-        best_step=best_step,
-        weights=weights,
-    )
+    costs = measure_cost(method, configuration.recipe, fit, device)
+    tensors = checkpoint.digest_tensors(method.state_dict())
+    best = last = scorer.report(prepared.dataset)
+    if best_step != fit.steps:
+        best, best_step = _evaluate_best(prepared, method, scorer)
+    finished = Finished(fit=fit, cost=costs, tensors=tensors, last=last, best=best, best_step=best_step, weights=weights)
     result = build_result(prepared, finished)
     ranked = finished.best if configuration.evaluation.checkpoint == "best" else finished.last
     ranked.per_image.save(folder.scores)
@@ -81,52 +89,72 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer, show_progress: bool
     configuration, folder = prepared.configuration, prepared.folder
     options, total = configuration.run, prepared.total
     resume_from = folder.last if folder.last.exists() else None
-    step = checkpoint.load(folder.last)["step"] if resume_from else 0
-    folder.events.cut(step)
+    step = 0
+    if resume_from:
+        step = checkpoint.load(folder.last)["step"]
+        folder.events.cut(step)
+    else:
+        folder.forget_attempt()
+    _write_status(prepared, "running", step)
     folder.events.append("resumed" if resume_from else "started", step, **environment.versions())
     every = configuration.evaluation.every or max(total // 10, 1)
     best = callbacks.Evaluate(lambda: scorer.miou(prepared.dataset), folder.events, every, folder.best)
-    stop = callbacks.SaveOnSignal(folder.last)
+    last = callbacks.Checkpoint(folder.last, options.checkpoint_every, lambda step: _write_status(prepared, "running", step))
     bar = callbacks.Bar(f"{prepared.configuration.protocol} {folder.path.parent.name} seed {configuration.seed}")
     watchers: list[Callback] = [
         callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None),
-        callbacks.Checkpoint(folder.last, options.checkpoint_every, lambda step: _write_status(prepared, "running", step)),
+        last,
         best,
         *([bar] if show_progress else []),
-        stop,
+        callbacks.SaveOnSignal(last),
     ]
     source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
     plan = Plan(configuration.recipe, total, configuration.seed, scorer.device)
-    try:
-        stream = batches(source, options.workers, pin_memory=scorer.device.startswith("cuda"))
+    stream = batches(source, options.workers, pin_memory=scorer.device.startswith("cuda"))
+    with worker_deaths(), ExitStack() as closing:
+        for watcher in watchers:
+            closing.callback(watcher.close)
         return engine.fit(method, stream, plan, watchers, resume_from=resume_from), best.best_step
-    finally:
-        stop.restore()
-        bar.close()
 
 
-def _evaluate_best(prepared: Prepared, method: Method, scorer: Scorer) -> Evaluation:
-    """Score the best checkpoint; the method's last weights are put back."""
+def _evaluate_best(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[Evaluation, int]:
+    """Score the best checkpoint and return its step; the method's last weights are put back.
+
+    The step is the file's own: where arithmetic is not repeatable, a resumed run may find another evaluation best than the
+    one whose weights it had kept.
+    """
+    best = checkpoint.load(prepared.folder.best)
     last = {name: tensor.clone() for name, tensor in method.state_dict().items()}
-    method.load_state_dict(checkpoint.load(prepared.folder.best)["method"])
+    method.load_state_dict(best["method"])
     evaluation = scorer.report(prepared.dataset)
     method.load_state_dict(last)
-    return evaluation
+    return evaluation, best["step"]
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses to any writer, TensorBoard's included, into an error for the user."""
+def _user_errors(folder: RunFolder) -> Iterator[None]:
+    """Turn Ctrl-C, and what the disk refuses to any writer, TensorBoard's included, into errors for the user."""
     try:
         yield
+    except KeyboardInterrupt as error:
+        raise callbacks.InterruptedRunError(
+            f"the run in {folder.path} was interrupted, its last checkpoint is of step {_saved_step(folder)}",
+            "Give the same command again to continue; the result will be the same.",
+        ) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise
         raise RunFailedError(
-            f"the run in {folder} cannot be written: {error.strerror}",
+            f"the run in {folder.path} cannot be written: {error.strerror}",
             "Free disk space and give the same command again; it resumes from the last checkpoint.",
         ) from error
+
+
+def _saved_step(folder: RunFolder) -> int:
+    """Return the step of the last checkpoint, which the status names."""
+    status = folder.read_status()
+    return status.step if status else 0
 
 
 def _describe(report: WeightReport) -> str:
@@ -140,10 +168,3 @@ def _describe(report: WeightReport) -> str:
 def _write_status(prepared: Prepared, status: RunState, step: int, error: str | None = None) -> None:
     seed = prepared.configuration.seed
     prepared.folder.write_status(Status(status=status, step=step, total=prepared.total, seed=seed, error=error))
-
-
-def _check_precision(precision: str, device: str) -> None:
-    if precision in ("fp16", "tf32") and not device.startswith("cuda"):
-        raise UsageError(
-            f"precision {precision} needs a CUDA device, this run is on '{device}'", "Use --precision bf16 or fp32."
-        )

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from semibench import plugins
-from semibench.errors import DataError
+from semibench.errors import DataError, unknown
 from semibench.hashing import digest_ids, digest_json
 from semibench.protocols import names
 from semibench.protocols.datasets.base import Dataset
@@ -33,6 +33,17 @@ class EvaluationRule(Record):
     every: PositiveInt | None = None  # steps between evaluations, among which `best` is chosen; None = a tenth of the run
     select_on: str  # subset on which `best` is chosen
     report_on: str  # subset of the reported number
+
+    @model_validator(mode="after")
+    def _has_windows_when_sliding(self) -> "EvaluationRule":
+        given = self.window is not None, self.stride is not None
+        if self.mode == "sliding" and not all(given):
+            raise ValueError("mode = 'sliding' needs window and stride")
+        if self.mode == "whole" and any(given):
+            raise ValueError("mode = 'whole' has neither window nor stride; set both to none")
+        if self.window and self.stride and any(step > side for step, side in zip(self.stride, self.window, strict=True)):
+            raise ValueError("stride is larger than window, so pixels would be left out")
+        return self
 
     def digest(self) -> str:
         """Return what results must share to stand in one table; how often was evaluated decides only about `best`."""
@@ -81,7 +92,10 @@ class Protocol(Record):
         return Split(labeled, tuple(sorted(set(pool) - set(labeled))))
 
     def evaluated(self, dataset: Dataset, subset: str) -> tuple[str, ...]:
-        """Return the ids of a subset that the evaluation rule names, checked against their digest."""
+        """Return the ids of a subset that the evaluation rule names, checked against their digest.
+
+        Raises UsageError when the protocol has no such subset.
+        """
         return self._checked(dataset, subset)
 
     def digest(self, dataset: Dataset) -> str:
@@ -109,6 +123,8 @@ class Protocol(Record):
         return self.dataset_class()(root)
 
     def _checked(self, dataset: Dataset, subset: str) -> tuple[str, ...]:
+        if subset not in self.subsets:
+            raise unknown("subset", subset, self.subsets, f"{self.name} has {', '.join(sorted(self.subsets))}.")
         ids = tuple(dataset.ids(subset))
         expected = self.subsets[subset]
         found = digest_ids(ids)

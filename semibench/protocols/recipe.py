@@ -9,6 +9,7 @@ from semibench.records import Record
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]  # of a moving average
 Options = dict[str, Any]  # name = which part, the rest = that part's own configuration, validated where the part is known
 
 
@@ -29,13 +30,19 @@ class SGD(Record):
     weight_decay: NonNegative
     groups: dict[str, GroupRule] = {}  # parameter group of the method -> departure
 
+    @model_validator(mode="after")
+    def _has_momentum_to_look_ahead(self) -> "SGD":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
 
 class AdamW(Record):
     """Adam with decoupled weight decay."""
 
     name: Literal["adamw"]
     lr: Positive
-    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     weight_decay: NonNegative
     groups: dict[str, GroupRule] = {}
 
@@ -141,13 +148,20 @@ class Recipe(Record):
     normalization: Normalization
     norm: Literal["bn", "syncbn", "frozen"] = "bn"  # normalization layers: plain, synchronized, or kept as loaded
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
-    accumulation: PositiveInt = 1  # parts into which a batch is cut; gradients are summed
+    accumulation: PositiveInt = 1  # parts into which a batch is cut; their gradients are averaged
     clip_norm: Positive | None = None  # of the gradient, over all parameters
 
     @model_validator(mode="after")
     def _has_a_length(self) -> "Recipe":
         if self.steps is None and self.epochs is None:
             raise ValueError("give steps or epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _has_equal_parts(self) -> "Recipe":  # the mean over unequal parts is not that over the batch
+        for stream, size in self.batch:
+            if size % self.accumulation:
+                raise ValueError(f"accumulation = {self.accumulation} does not divide batch.{stream} = {size}")
         return self
 
     def total_steps(self, n_labeled: int, n_unlabeled: int) -> int:

@@ -62,13 +62,12 @@ class Group:
 
     @property
     def images_per_second(self) -> float | None:
-        """Mean over seeds; None when it was not measured for all of them in the same way on one device."""
-        latencies = [result.cost.latency for result in self.results]
-        measured = [latency for latency in latencies if latency is not None]
-        conditions = {(latency.batch, latency.size) for latency in measured}
-        if len(measured) < len(latencies) or len(conditions) > 1 or len(self.devices) > 1:
+        """Mean over seeds; None when it was not measured for all of them in the same way on machines of one kind."""
+        measured = [(result.cost.latency, result.provenance) for result in self.results if result.cost.latency is not None]
+        conditions = {(cost.batch, cost.size, by.device, by.machine, by.threads) for cost, by in measured}
+        if len(measured) < len(self.results) or len(conditions) > 1:
             return None
-        return fmean(latency.images_per_second for latency in measured)
+        return fmean(cost.images_per_second for cost, _ in measured)
 
 
 def spread(values: Sequence[float]) -> Spread:

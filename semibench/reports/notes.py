@@ -46,7 +46,7 @@ def _scoring(groups: Sequence[Group]) -> Iterator[str]:
 
 def _rule(rule: EvaluationRule) -> str:
     parts = ["whole images"]
-    if rule.window is not None and rule.stride is not None:
+    if rule.mode == "sliding" and rule.window and rule.stride:
         window, stride = " x ".join(map(str, rule.window)), " x ".join(map(str, rule.stride))
         parts = [f"windows of {window}, stride {stride}, mean of {rule.average}"]
     if rule.short_side is not None:

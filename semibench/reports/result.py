@@ -95,6 +95,7 @@ class Provenance(Record):
     numerics: int
     engine: str
     device: str
+    machine: str  # processor or GPU model
     threads: int
     resumed: int  # times
     versions: dict[str, str]

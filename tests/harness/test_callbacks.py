@@ -32,8 +32,7 @@ def play(callback: Callback, state: TrainState, until: int | None = None) -> Non
     for step in range(state.step + 1, (until or state.total) + 1):
         state.step = step
         callback.on_step(state)
-    if state.step == state.total:
-        callback.on_end(state)
+    callback.close()
 
 
 @pytest.fixture
@@ -55,9 +54,8 @@ def test_a_line_of_the_log_holds_losses_figures_rate_and_times(events: Events) -
     assert event == {
         "event": "log",
         "step": 1,
-        "supervised": 0.5,
-        "consistency": 0.25,
-        "coverage": 0.75,
+        "losses": {"supervised": 0.5, "consistency": 0.25},
+        "scalars": {"coverage": 0.75},
         "learning_rate": 0.1,
         "seconds": 2.0,
         "data_seconds": 0.5,
@@ -70,8 +68,29 @@ def test_the_curves_are_what_tensorboard_reads(events: Events, tmp_path: Path) -
 
     play(Log(events, every=5, tensorboard=tmp_path / "curves"), new_state())
     curves = EventAccumulator(str(tmp_path / "curves")).Reload()
-    assert "train/coverage" in curves.Tags()["scalars"]
-    assert [(point.step, point.value) for point in curves.Scalars("train/supervised")] == [(5, 0.5), (10, 0.5)]
+    assert {"scalars/coverage", "learning_rate"} <= set(curves.Tags()["scalars"])
+    assert [(point.step, point.value) for point in curves.Scalars("losses/supervised")] == [(5, 0.5), (10, 0.5)]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as above
+def test_the_curves_of_an_interrupted_run_are_whole_and_do_not_name_the_host(
+    events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop.of.someone")
+    play(Log(events, every=1, tensorboard=tmp_path / "curves"), new_state(), until=3)
+    assert len(EventAccumulator(str(tmp_path / "curves")).Reload().Scalars("losses/supervised")) == 3
+    (path,) = (tmp_path / "curves").iterdir()
+    assert "laptop" not in path.name
+
+
+def test_a_method_may_name_its_losses_and_scalars_as_it_likes(events: Events) -> None:
+    state = new_state(total=1)
+    state.losses, state.scalars = {"step": 1.0, "event": 2.0}, {"step": 3.0, "seconds": 4.0}
+    play(Log(events, every=1, tensorboard=None), state)
+    (event,) = events.read()
+    assert (event["event"], event["step"], event["losses"], event["scalars"]) == ("log", 1, state.losses, state.scalars)
 
 
 # Checkpoint.
@@ -150,15 +169,21 @@ def test_starting_elsewhere_evaluates_nothing(evaluate: Callable[..., Evaluate],
 
 
 @pytest.fixture
-def stop(tmp_path: Path) -> Iterator[SaveOnSignal]:
-    callback = SaveOnSignal(tmp_path / "last.pt")
+def saved() -> list[int]:
+    """The steps of which the run was told that they are saved."""
+    return []
+
+
+@pytest.fixture
+def stop(tmp_path: Path, saved: list[int]) -> Iterator[SaveOnSignal]:
+    callback = SaveOnSignal(Checkpoint(tmp_path / "last.pt", TOTAL, lambda step: saved.append(step)))
     yield callback
-    callback.restore()
+    callback.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_lets_the_step_end_then_saves_and_says_how_to_continue(
-    stop: SaveOnSignal, number: signal.Signals, tmp_path: Path
+    stop: SaveOnSignal, number: signal.Signals, tmp_path: Path, saved: list[int]
 ) -> None:
     state = new_state()
     stop.on_start(state)
@@ -167,6 +192,7 @@ def test_a_signal_lets_the_step_end_then_saves_and_says_how_to_continue(
     with pytest.raises(InterruptedRunError, match=rf"{number.name} after step 3 of 10.*Give the same command again"):
         stop.on_step(state)
     assert (tmp_path / "last.pt").read_text() == "3"
+    assert saved == [3]
     assert InterruptedRunError.exit_code == 130
 
 
@@ -188,7 +214,7 @@ def test_signals_go_back_to_whom_they_belonged(stop: SaveOnSignal) -> None:
     stop.on_start(new_state())
     assert all(signal.getsignal(number) not in before for number in numbers)
     os.kill(os.getpid(), signal.SIGTERM)
-    stop.restore()
+    stop.close()
     assert [signal.getsignal(number) for number in numbers] == before
 
 
@@ -218,22 +244,20 @@ def walk(bar: Bar, state: TrainState, clock: Callable[[float], None], seconds_pe
     bar.close()
 
 
-def test_without_a_terminal_there_is_a_plain_line_now_and_then(
-    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
-) -> None:
-    walk(Bar("shapes-16", Console(file=StringIO()), seconds_between_lines=2.0), new_state(), clock, seconds_per_step=0.5)
-    assert capsys.readouterr().err.splitlines() == [
+def test_without_a_terminal_there_is_a_plain_line_now_and_then(clock: Callable[[float], None]) -> None:
+    shown = StringIO()
+    walk(Bar("shapes-16", Console(file=shown, width=20), seconds_between_lines=2.0), new_state(), clock, seconds_per_step=0.5)
+    assert shown.getvalue().splitlines() == [
         "shapes-16: step 4/10  2.0 steps/s  loss 0.750  3 s left",
         "shapes-16: step 8/10  2.0 steps/s  loss 0.750  1 s left",
         "shapes-16: step 10/10  2.0 steps/s  loss 0.750  0 s left",
     ]
 
 
-def test_the_rate_of_a_resumed_run_counts_its_own_steps_alone(
-    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
-) -> None:
-    walk(Bar("t", Console(file=StringIO()), seconds_between_lines=4.0), new_state(step=6), clock, seconds_per_step=4.0)
-    assert capsys.readouterr().err.splitlines()[0] == "t: step 7/10  0.2 steps/s  loss 0.750  12 s left"
+def test_the_rate_of_a_resumed_run_counts_its_own_steps_alone(clock: Callable[[float], None]) -> None:
+    shown = StringIO()
+    walk(Bar("t", Console(file=shown), seconds_between_lines=4.0), new_state(step=6), clock, seconds_per_step=4.0)
+    assert shown.getvalue().splitlines()[0] == "t: step 7/10  0.2 steps/s  loss 0.750  12 s left"
 
 
 def test_a_terminal_gets_a_bar_and_no_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,22 @@ def test_a_truncated_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
         checkpoint.load(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x05\x06" + bytes(18), b"\x80\x02]q\x00.", bytes(100)])
+def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(DataError, match=r"last\.pt"):
+        checkpoint.load(tmp_path / "last.pt")
+
+
+def test_whatever_torch_stumbles_over_is_an_error_for_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise KeyError("storages")
+
+    monkeypatch.setattr(torch, "load", stumble)
+    with pytest.raises(DataError, match=r"last\.pt cannot be read"):
+        checkpoint.load(tmp_path / "last.pt")
+
+
 class _Bomb:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("false",)

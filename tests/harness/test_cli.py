@@ -164,7 +164,7 @@ def test_a_file_gets_no_escape_codes() -> None:
         (["list", "methods", "--json"], "fixmatch"),
         (["list", "protocols", "--json"], "camvid-37@hash0"),
         (["list", "datasets", "--json"], "shapes"),
-        (["show", "--method", "fixmatch", "--protocol", "shapes-48", "--json"], "recipe"),
+        (["show", "--method", "fixmatch", "--protocol", "shapes-48", "--json"], "configuration"),
         (["doctor", "--json"], "environment"),
     ],
     ids=["methods", "protocols", "datasets", "show", "doctor"],

@@ -58,18 +58,21 @@ def test_the_toml_of_a_configuration_gives_the_same_configuration_back(tmp_path:
 
 
 def test_every_value_of_the_toml_has_an_origin() -> None:
+    assert 'recipe.clip_norm = "none" # protocol shapes-48' in ask().to_toml()
     assert all(" # " in line for line in ask().to_toml().splitlines())
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("recipe.stepz=3", r"unknown key 'recipe\.stepz' in --set\. nearest: steps"),
-        ("recipes.steps=3", r"unknown key 'recipes' in --set\. nearest: recipe"),
-        ("method.treshold=0.5", r"unknown key 'method\.treshold' in --set\. nearest: threshold"),
-        ("network.encodr=tiny", r"unknown key 'network\.encodr' in --set\. nearest: encoder"),
+        ("recipe.stepz=3", r"unknown key 'recipe\.stepz' in --set\. Nearest: steps"),
+        ("recipes.steps=3", r"unknown key 'recipes' in --set\. Nearest: recipe"),
+        ("method.treshold=0.5", r"unknown key 'method\.treshold' in --set\. Nearest: threshold"),
+        ("network.encodr=tiny", r"unknown key 'network\.encodr' in --set\. Nearest: encoder"),
         ("recipe.steps=many", r"recipe\.steps = 'many' in --set is not valid"),
         ("recipe.steps", r"--set recipe\.steps is not of the form key=value"),
+        ("network=3", r"network = 3 in --set is not a section"),
+        ("recipe=3", r"recipe = 3 in --set is not valid"),
         ("network.name=deeplabv3plu", r"network 'deeplabv3plu' not found; nearest: deeplabv3plus"),
     ],
 )
@@ -108,3 +111,47 @@ def test_none_takes_a_value_back() -> None:
 
 def test_flattening_keeps_empty_tables() -> None:
     assert list(flatten({"a": {"b": {}}})) == [("a.b", {})]
+
+
+@pytest.mark.parametrize(
+    ("key", "option"),
+    [
+        ("seed", "--seed"),
+        ("protocol", "--protocol"),
+        ("division", "--division"),
+        ("method", "--method"),
+        ("method.name", "--method"),
+    ],
+)
+def test_what_has_an_option_of_its_own_cannot_be_set_by_hand(key: str, option: str) -> None:
+    with pytest.raises(UsageError, match=rf"--set {key} cannot be set by hand\. Use {option}\."):
+        ask(f"{key}=3")
+
+
+@pytest.mark.parametrize(
+    ("setting", "known"),
+    [
+        ("zzz=1", "Known: evaluation, method, network, recipe, run."),
+        ("method.zzz=1", "Known: partner, threshold."),
+    ],
+    ids=["section", "method"],
+)
+def test_what_has_an_option_of_its_own_is_not_among_the_known_keys(setting: str, known: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ask(setting)
+    assert caught.value.next_step == known
+
+
+def test_a_section_of_a_file_that_is_not_a_table_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    for line in ("method = 3", "network = 3"):
+        file.write_text(line)
+        with pytest.raises(UsageError, match=f"{line} in mine.toml is not a section with a name"):
+            ask(file=file)
+
+
+def test_a_value_that_was_taken_away_stays_away_when_the_toml_is_read_back(tmp_path: Path) -> None:
+    resolved = ask("recipe.steps=none", 'recipe.epochs={count = 2, over = "labeled"}', "evaluation.every=none")
+    file = tmp_path / "resolved.toml"
+    file.write_text(resolved.to_toml())
+    assert ask(file=file).configuration.model_dump() == resolved.configuration.model_dump()

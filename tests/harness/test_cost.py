@@ -1,6 +1,8 @@
 """Counts by hand and against fvcore; times and memory by their definitions."""
 
+import os
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,6 @@ from semibench.harness.cost import (
     parameters,
     peak_memory,
     reset_peak_memory,
-    trainable_parameters,
 )
 
 
@@ -88,11 +89,6 @@ def test_shared_parameters_count_once():
     assert parameters(nn.Sequential(layer, layer)) == 3 * 3 + 3
 
 
-def test_frozen_parameters_are_not_trainable():
-    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 2, 1).requires_grad_(False))
-    assert (parameters(network), trainable_parameters(network)) == (20, 12)
-
-
 def test_latency_times_what_comes_after_the_warm_up():
     batches = []
     network = nn.Conv2d(3, 3, 1)
@@ -112,6 +108,23 @@ def test_latency_does_not_touch_the_global_random_state():
 def test_peak_memory_of_a_cpu_is_that_of_the_process():
     reset_peak_memory("cpu")
     assert 2**26 < peak_memory("cpu") < 2**40  # bytes: torch alone takes more than 64 MB
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux")
+def test_peak_memory_of_a_cpu_forgets_what_came_before_the_reset():
+    block = torch.zeros(2**26)  # 256 MB
+    high = peak_memory("cpu")
+    del block
+    reset_peak_memory("cpu")
+    assert peak_memory("cpu") < high - 2**27
+    _ = torch.zeros(2**26)
+    assert peak_memory("cpu") > high - 2**26
+
+
+def test_without_proc_the_system_says_the_peak(monkeypatch):
+    monkeypatch.setattr("semibench.harness.cost.Path", lambda _: Path("/nowhere"))
+    reset_peak_memory("cpu")
+    assert 2**26 < peak_memory("cpu") < 2**40
 
 
 @pytest.mark.gpu

@@ -63,6 +63,12 @@ def test_the_machine_is_described_without_saying_whose_it_is() -> None:
     assert json.loads(json.dumps(described)) == described
 
 
+def test_the_machine_of_a_run_is_its_gpu_or_its_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU at {device}")
+    assert environment.machine("cuda:1") == "GPU at cuda:1"
+    assert environment.machine("cpu") == environment.describe()["processor"]
+
+
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "_PACKAGES", ("torch", "no-such-package"))
     assert environment.versions().keys() == {"python", "torch"}

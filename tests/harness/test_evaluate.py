@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from semibench.errors import DataError, RunFailedError, UsageError
+from semibench.errors import DataError, RunFailedError
 from semibench.harness import evaluate as evaluate_module
 from semibench.harness import streaming
 from semibench.harness.evaluate import evaluate, to_scores
@@ -255,11 +255,6 @@ def test_output_that_cannot_be_scored_is_refused(change, match):
     with pytest.raises(RunFailedError, match=match):
         score(predictor)
     assert predictor.training
-
-
-def test_a_sliding_window_without_size_is_refused():
-    with pytest.raises(UsageError, match=r"evaluation\.window"):
-        score(Pixelwise(), mode="sliding")
 
 
 @pytest.mark.parametrize("ids, match", [([], "empty"), (["val_01", "val_02", "val_01"], "'val_01' twice")])

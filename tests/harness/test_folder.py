@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from semibench.errors import UsageError
+from semibench.errors import DataError, RunFailedError, UsageError
 from semibench.harness.folder import Events, RunFolder
 
 
@@ -32,6 +32,23 @@ def test_the_lock_can_be_taken_again_after_its_release(tmp_path: Path) -> None:
             pass
 
 
+def test_what_a_killed_process_left_half_written_is_removed_under_the_lock(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.last.parent.mkdir()
+    drafts = [tmp_path / ".result.json.123.part", folder.last.with_name(".last.pt.123.part")]
+    for draft in drafts:
+        draft.touch()
+    with folder.lock():
+        assert not any(draft.exists() for draft in drafts)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFailedError, match=r"cannot be made or written.*choose another --output"):  # noqa: SIM117
+        with RunFolder(tmp_path / "file" / "run").lock():
+            pass
+
+
 def test_a_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_config("a = 1\n", "1" * 64)
@@ -46,6 +63,37 @@ def test_a_folder_with_checkpoints_but_no_configuration_is_refused(tmp_path: Pat
     folder.last.touch()
     with pytest.raises(UsageError, match="another configuration"):
         folder.write_config("a = 1\n", "1" * 64)
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"status": "running", "step": 3'], ids=["none", "empty", "bare", "cut"])
+def test_a_status_that_cannot_be_read_is_none(tmp_path: Path, content: str | None) -> None:
+    folder = RunFolder(tmp_path)
+    if content is not None:
+        folder.status.write_text(content)
+    assert folder.read_status() is None
+
+
+def test_an_attempt_without_a_checkpoint_is_forgotten_whole(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.forget_attempt()
+    folder.best.parent.mkdir()
+    folder.best.touch()
+    folder.events.append("started", 0)
+    folder.forget_attempt()
+    assert folder.events.read() == []
+    assert not folder.best.exists()
+
+
+@pytest.mark.parametrize(
+    "line", ['{"event": "log", "st', "[1]", '{"event": "log"}', "\xff"], ids=["cut", "list", "key", "bytes"]
+)
+def test_a_damaged_whole_line_is_refused_with_the_name_of_the_file(tmp_path: Path, line: str) -> None:
+    events = Events(tmp_path / "events.jsonl")
+    events.append("log", 1)
+    with events.path.open("a", encoding="latin-1") as file:
+        file.write(line + "\n")
+    with pytest.raises(DataError, match=r"line 2 of .*events\.jsonl is not an event"):
+        events.read()
 
 
 def test_cutting_events_keeps_those_up_to_the_step(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -11,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semibench.errors import DataError, UsageError
-from semibench.harness.loading import BatchSource, batches, permutation, usable_cores
+from semibench.errors import DataError, RunFailedError, UsageError
+from semibench.harness.loading import BatchSource, batches, permutation, usable_cores, worker_deaths
 from semibench.methods.method import Views
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Split
@@ -252,12 +253,41 @@ def test_workers_end_with_the_loop():
     assert multiprocessing.active_children() == []
 
 
-def test_an_interrupt_of_the_whole_terminal_does_not_end_the_workers():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["terminal", "job"])
+def test_a_signal_to_every_process_does_not_end_the_workers(number):
     stream = batches(source(steps=30), workers=1)(0)
     next(stream)
     for worker in multiprocessing.active_children():
-        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, number)
     assert len(list(stream)) == 29
+
+
+def test_workers_that_ignore_signals_still_end_promptly():
+    stream = batches(source(steps=50), workers=1)(0)
+    next(stream)
+    began = time.monotonic()
+    stream.close()
+    assert time.monotonic() - began < 4  # torch would wait 5 s, then terminate
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+        RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
+        ConnectionResetError(104, "Connection reset by peer"),
+    ],
+    ids=["killed", "ended", "gone"],
+)
+def test_the_death_of_a_worker_is_an_error_for_the_user(error):
+    with pytest.raises(RunFailedError, match=r"a process that prepares batches has died.*fewer --workers"), worker_deaths():
+        raise error
+
+
+def test_other_errors_than_a_worker_s_death_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="shapes do not match"), worker_deaths():
+        raise RuntimeError("shapes do not match")
 
 
 @pytest.mark.parametrize("workers", [0, 1])

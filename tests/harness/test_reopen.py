@@ -58,10 +58,11 @@ def test_the_predictor_has_the_weights_of_the_checkpoint(begin: Callable[..., Be
         ("recipe.steps=60", "method.threshold=0.8", "evaluation.checkpoint=best"),
         ("recipe.clip_norm=1.5",),
         ("recipe.augmentation.strong=[]",),
+        ("evaluation.every=none",),
         ("recipe.steps=none", 'recipe.epochs={count = 2, over = "labeled"}'),
         ('recipe.optimizer={name = "adamw", lr = 0.001, weight_decay = 0.01}',),
     ],
-    ids=["protocol's", "by hand", "added", "emptied", "taken away", "another optimizer"],
+    ids=["protocol's", "by hand", "added", "emptied", "nothing", "taken away", "another optimizer"],
 )
 def test_the_configuration_is_that_of_the_run(begin: Callable[..., Begun], settings: tuple[str, ...]) -> None:
     folder, resolved, _ = begin(*settings)
@@ -87,3 +88,31 @@ def test_a_run_without_that_checkpoint_is_refused(begin: Callable[..., Begun]) -
     folder.best.unlink()
     with pytest.raises(DataError, match=r"checkpoint best\.pt not found"):
         reopen(folder.path, "best", "cpu")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace("recipe.crop", "recipe.corp"),
+        lambda text: "\n".join(line for line in text.splitlines() if not line.startswith("method")),
+        lambda text: text.replace("shapes-16", "shapes-17@x"),
+        lambda text: "\0",
+    ],
+    ids=["cut off", "unknown key", "no method", "unknown protocol", "no TOML"],
+)
+def test_a_damaged_configuration_is_named(begin: Callable[..., Begun], damage: Callable[[str], str]) -> None:
+    folder, _, _ = begin()
+    folder.config.write_text(damage(folder.config.read_text()))
+    with pytest.raises(DataError, match=r"configuration .*config\.toml cannot be used"):
+        reopen(folder.path, "last", "cpu")
+
+
+@pytest.mark.parametrize(
+    "content", [{"step": 3}, {"step": 3, "method": {"a": torch.zeros(1)}}], ids=["incomplete", "another's"]
+)
+def test_a_checkpoint_that_does_not_fit_the_network_is_named(begin: Callable[..., Begun], content: dict[str, object]) -> None:
+    folder, _, _ = begin()
+    checkpoint.save(folder.last, content)
+    with pytest.raises(DataError, match=r"last\.pt does not fit the network that config\.toml describes"):
+        reopen(folder.path, "last", "cpu")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import torch
 
 from semibench.harness import checkpoint
 from semibench.harness.cli import main
-from semibench.harness.folder import Events
+from semibench.harness.folder import Events, RunFolder
 from semibench.reports import per_image, result
 
 SMALL = ["--set", "recipe.batch.labeled=4", "--set", "recipe.batch.unlabeled=4", "--set", "evaluation.every=5"]
@@ -104,11 +105,84 @@ def test_the_digest_of_the_final_tensors_is_that_of_the_checkpoint(finished: Pat
 
 
 def test_a_finished_run_is_returned_at_once(finished: Path, call: Call) -> None:
-    before = {path: path.stat().st_mtime_ns for path in finished.rglob("[a-z]*.*") if path.name != "config.toml"}
-    code, output, _ = call(*train(finished.parents[2], "--json"))
+    with RunFolder(finished).lock():  # a second lock would be refused: reading needs none, nor a folder that can be written
+        before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+        code, output, _ = call(*train(finished.parents[2], "--json"))
+        assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     assert code == 0
     assert json.loads(output)[0]["run_id"].startswith(finished.name)
-    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+@pytest.fixture
+def unrecorded(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run whose process was killed just before it recorded the result."""
+    folder = folder_of(Path(shutil.copytree(finished.parents[2], tmp_path / "copy")))
+    (folder / "result.json").unlink()
+    return folder
+
+
+def test_a_run_that_another_process_finishes_just_before_the_lock_is_returned(
+    finished: Path, unrecorded: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = RunFolder.lock
+
+    def finish_first(folder: RunFolder) -> Any:
+        shutil.copy(finished / "result.json", folder.result)
+        return lock(folder)
+
+    monkeypatch.setattr(RunFolder, "lock", finish_first)
+    monkeypatch.setattr("semibench.harness.run._run", lambda *_: pytest.fail("it ran again"))
+    assert call(*train(unrecorded.parents[2]))[0] == 0
+
+
+def test_a_status_that_a_killed_process_left_behind_is_mended(finished: Path, call: Call) -> None:
+    status = finished / "status.json"
+    whole = status.read_text()
+    status.write_text(whole.replace("complete", "running"))
+    assert call(*train(finished.parents[2]))[0] == 0
+    assert status.read_text() == whole
+
+
+def test_a_run_without_a_checkpoint_starts_as_if_it_had_never_begun(finished: Path, unrecorded: Path, call: Call) -> None:
+    (unrecorded / "checkpoints" / "last.pt").unlink()
+    assert call(*train(unrecorded.parents[2]))[0] == 0
+    same_outcome(finished, unrecorded)
+    kinds = [event["event"] for event in Events(unrecorded / "events.jsonl").read()]
+    assert (kinds.count("started"), kinds.count("evaluate"), kinds.count("resumed")) == (1, 2, 0)
+
+
+def test_the_best_scores_carry_the_step_of_the_weights_that_were_scored(unrecorded: Path, call: Call) -> None:
+    best = unrecorded / "checkpoints" / "best.pt"
+    checkpoint.save(best, checkpoint.load(best) | {"step": 1})
+    log = Events(unrecorded / "events.jsonl")
+    log.path.write_text(re.sub(r'("evaluate", "step": 5, "miou": )[0-9.e-]+', r"\g<1>0.99", log.path.read_text()))
+    assert call(*train(unrecorded.parents[2]))[0] == 0
+    assert result.read(unrecorded / "result.json").best.step == 1
+
+
+def test_an_interrupt_outside_the_training_says_how_to_continue(
+    finished: Path, unrecorded: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("semibench.harness.run.measure_cost", interrupt)
+    code, _, errors = call(*train(unrecorded.parents[2]))
+    assert code == 130
+    assert "last checkpoint is of step 10. Give the same command again to continue" in errors
+    status = json.loads((unrecorded / "status.json").read_text())
+    assert (status["status"], status["step"]) == ("running", 10)
+    monkeypatch.undo()
+    assert call(*train(unrecorded.parents[2]))[0] == 0
+    same_outcome(finished, unrecorded)
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_paragraph(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "file").touch()
+    code, _, errors = call(*train(tmp_path / "file"))
+    assert code == 1
+    assert "cannot be made or written" in errors
+    assert "choose another --output" in errors
 
 
 def test_where_a_run_is_carried_out_does_not_change_its_id(finished: Path, call: Call) -> None:
@@ -259,7 +333,7 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_keeps_the_last_checkpoint(t
     [
         (["--method", "fixmach", "--protocol", "shapes-16"], 2, "nearest: fixmatch"),
         (["--method", "fixmatch", "--protocol", "shape-16"], 2, "nearest: shapes-16"),
-        (["--method", "fixmatch", "--protocol", "shapes-16", "--set", "recipe.stps=3"], 2, "nearest: steps"),
+        (["--method", "fixmatch", "--protocol", "shapes-16", "--set", "recipe.stps=3"], 2, "Nearest: steps"),
         (["--method", "fixmatch", "--protocol", "shapes-all"], 2, "no unlabelled images"),
         (["--method", "fixmatch", "--protocol", "shapes-16", "--device", "cuda:7"], 2, "device 'cuda:7' is not available"),
         (["--method", "fixmatch", "--protocol", "shapes-16", "--precision", "fp16"], 2, "precision fp16 needs a CUDA device"),
@@ -280,3 +354,8 @@ def test_a_wrong_command_is_one_paragraph_with_the_next_step(
 
 def test_threads_are_recorded(finished: Path) -> None:
     assert result.read(finished / "result.json").provenance.threads == torch.get_num_threads()
+
+
+def test_the_processor_is_recorded(finished: Path) -> None:
+    machine = result.read(finished / "result.json").provenance.machine
+    assert machine == json.loads((finished / "environment.json").read_text())["processor"]

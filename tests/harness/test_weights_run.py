@@ -62,10 +62,10 @@ def test_the_record_says_what_of_a_weight_file_fitted(call: Call, tmp_path: Path
 
 def test_other_weights_make_another_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     ids = set()
-    for content in (b"one", b"two", None):
+    for shift in (1, 2, None):
         file = tmp_path / "weights.safetensors"
-        file.write_bytes(content or b"")
-        weights = ["--weights", str(file)] if content else []
+        save_file({name: tensor + (shift or 0) for name, tensor in encoder_tensors().items()}, file)
+        weights = ["--weights", str(file)] if shift else []
         with pytest.raises(SystemExit):
             main(["run", "--method", "supervised", "--protocol", "shapes-16", "--dry-run", *weights])
         ids.add(capsys.readouterr().out.split()[1])

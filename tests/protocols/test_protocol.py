@@ -8,7 +8,7 @@ from semibench.hashing import digest_ids
 from semibench.protocols import names
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.datasets.camvid import CamVid
-from semibench.protocols.protocol import load
+from semibench.protocols.protocol import EvaluationRule, load
 
 POOL = tuple(f"image{number}" for number in range(10))
 
@@ -102,7 +102,7 @@ def test_the_digest_does_not_change_with_the_recipe():
 
 def test_an_unknown_key_names_the_known_ones():
     evaluation = load("camvid-all").evaluation.model_dump() | {"checkpiont": "best"}
-    with pytest.raises(UsageError, match=r"unknown key 'evaluation\.checkpiont' in the test\. nearest: checkpoint"):
+    with pytest.raises(UsageError, match=r"unknown key 'evaluation\.checkpiont' in the test\. Nearest: checkpoint"):
         protocol(evaluation=evaluation)
 
 
@@ -115,3 +115,32 @@ def test_a_protocol_opens_the_data_set_that_it_names(tmp_path):
     for subset in ("train", "val", "test"):
         (tmp_path / f"{subset}.txt").write_text(f"{subset}0")
     assert isinstance(load("camvid-all").open(tmp_path), CamVid)
+
+
+RULE = {"mode": "whole", "select_on": "val", "report_on": "test"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"mode": "sliding"}, "needs window and stride", id="sliding without windows"),
+        pytest.param({"mode": "sliding", "window": [8, 8]}, "needs window and stride", id="sliding without a stride"),
+        pytest.param({"stride": [8, 8]}, "neither window nor stride", id="whole with a stride"),
+        pytest.param(
+            {"mode": "sliding", "window": [8, 4], "stride": [8, 5]}, "stride is larger than window", id="gaps between windows"
+        ),
+    ],
+)
+def test_an_evaluation_rule_has_windows_that_cover_the_image_exactly_when_it_slides(changes, message):
+    with pytest.raises(UsageError, match=message):
+        EvaluationRule.parse(RULE | changes, "the test")
+
+
+def test_windows_may_stand_side_by_side():
+    rule = EvaluationRule.parse(RULE | {"mode": "sliding", "window": [8, 4], "stride": [8, 4]}, "the test")
+    assert rule.stride == rule.window
+
+
+def test_a_subset_that_the_protocol_does_not_have_is_refused_with_those_that_it_has():
+    with pytest.raises(UsageError, match=r"subset 'vall' not found; nearest: val\. .* has test, train, val\."):
+        protocol().evaluated(Listed(), "vall")

@@ -59,7 +59,18 @@ def test_a_recipe_without_a_length_is_refused():
         pytest.param({"augmentation": {"flip": 1.5}}, "augmentation.flip = 1.5", id="probability above one"),
         pytest.param({"precision": "fp8"}, "precision = 'fp8'", id="unknown precision"),
         pytest.param({"optimizer": {"name": "lion"}}, "optimizer = .*lion", id="unknown optimizer"),
-        pytest.param({"stepps": 3}, "unknown key 'stepps'.*nearest: steps", id="misspelt key"),
+        pytest.param({"accumulation": 3}, r"accumulation = 3 does not divide batch\.labeled = 4", id="unequal parts"),
+        pytest.param(
+            {"optimizer": {"name": "sgd", "lr": 1, "momentum": 0, "nesterov": True, "weight_decay": 0}},
+            "optimizer = .*nesterov needs a momentum",
+            id="nesterov without momentum",
+        ),
+        pytest.param(
+            {"optimizer": {"name": "adamw", "lr": 1, "betas": [0.9, 1], "weight_decay": 0}},
+            "betas.1 = 1",
+            id="average that stays",
+        ),
+        pytest.param({"stepps": 3}, "unknown key 'stepps'.*Nearest: steps", id="misspelt key"),
         pytest.param({"schedule": {"name": "poly", "power": float("nan")}}, "schedule.power = nan", id="not a number"),
     ],
 )

@@ -33,7 +33,7 @@ device = click.option("--device", default="auto", show_default=True, help="auto,
 
 
 class Seeds(click.ParamType[tuple[int, ...]]):
-    """A list of seeds: ``0,1,2`` or ``0-4``."""
+    """A list of seeds: ``0,1,2`` or ``0-4``; empty for ``all``, those of the protocol."""
 
     name = "seeds"
 
@@ -41,16 +41,26 @@ class Seeds(click.ParamType[tuple[int, ...]]):
         """Return the seeds of a text, in order and without repetition."""
         if isinstance(value, tuple):
             return value
+        if value == "all":
+            return ()
         seeds: list[int] = []
         for part in str(value).split(","):
             first, dash, last = part.partition("-")
-            if not first.isdigit() or (dash and not last.isdigit()):
-                self.fail(f"'{value}' is not a list of seeds such as 0,1,2 or 0-4", param, ctx)
+            is_number = first.isdecimal() and (not dash or last.isdecimal())
+            if not is_number or int(last or first) < int(first):
+                self.fail(f"'{value}' is not a list of seeds such as 0,1,2 or 0-4, or all", param, ctx)
             seeds.extend(range(int(first), int(last or first) + 1))
         return tuple(dict.fromkeys(seeds))
 
 
-seeds = click.option("--seed", "seeds", type=Seeds(), default=(0,), show_default="0", help="One or more: 0,1,2 or 0-4.")
+seeds = click.option(
+    "--seed",
+    "seeds",
+    type=Seeds(),
+    default=(0,),
+    show_default="0",
+    help="One or more: 0,1,2 or 0-4; all: those of the protocol.",
+)
 
 
 def configuration(command: Command) -> Command:
@@ -69,16 +79,17 @@ def configuration(command: Command) -> Command:
     return with_settings  # type: ignore[return-value]  # wraps keeps the signature that click reads
 
 
-def request(
+def requests(
     method: str,
     protocol: str,
-    seed: int,
+    seeds: tuple[int, ...],
     division: Literal["controlled", "published"],
     config: Path | None,
     settings: tuple[str, ...],
-) -> "Request":
-    """Build a request from what the options gave."""
+) -> list["Request"]:
+    """Build a request for each seed from what the options gave."""
     from semibench.harness.configure import Request
     from semibench.protocols.protocol import load
 
-    return Request(method, load(protocol), seed, division, config, settings)
+    loaded = load(protocol)
+    return [Request(method, loaded, seed, division, config, settings) for seed in seeds or loaded.seeds]

@@ -24,14 +24,17 @@ def command(run: Path, images: tuple[Path, ...], output: Path, checkpoint: Liter
     from semibench.harness.reopen import reopen
     from semibench.protocols.datasets.base import read_rgb
 
-    stems = [path.stem for path in images]
-    if len(set(stems)) < len(stems):
-        raise UsageError("two of the images have the same name, and so would their label maps", "Label them in two calls.")
+    outputs = [(output / f"{path.stem}.png", output / f"{path.stem}_overlay.png") for path in images]
+    taken = {path.resolve() for path in images}
+    for file in (file.resolve() for pair in outputs for file in pair):
+        if file in taken:
+            raise UsageError(f"{file} is one of the images or would be written twice", "Label them in two calls, or elsewhere.")
+        taken.add(file)
     scorer, _ = reopen(run, checkpoint, device)
     palette = scorer.protocol.dataset_class().palette
-    for path in images:
-        image = read_rgb(path)
+    for path, (labels_file, overlay_file) in zip(images, outputs, strict=True):
+        image = read_rgb(path, "Give files that can be opened as images.")
         labels = scorer.predict(image)
-        pictures.save_index(labels, palette, output / f"{path.stem}.png")
-        pictures.save_rgb(pictures.overlay(image, labels, palette), output / f"{path.stem}_overlay.png")
-        click.echo(output / f"{path.stem}.png")
+        pictures.save_index(labels, palette, labels_file)
+        pictures.save_rgb(pictures.overlay(image, labels, palette), overlay_file)
+        click.echo(labels_file)

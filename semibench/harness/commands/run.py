@@ -1,5 +1,6 @@
 """semibench run: train a method on a protocol, score it, measure it, record it."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from semibench.harness.commands import _options
 
 if TYPE_CHECKING:
     from semibench.harness.prepare import Prepared
+    from semibench.reports.result import Result
 
 
 @click.command()
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @_options.json_output
 def command(
-    seeds: tuple[int, ...],
     settings: tuple[str, ...],
     data_root: Path | None,
     weights: Path | None,
@@ -50,28 +51,49 @@ def command(
 
     flags = {"run.device": device, "run.workers": workers}
     settings += tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    results = []
-    for seed in seeds:
-        request = _options.request(seed=seed, settings=settings, **wanted)
-        prepared = prepare(Order(request, data_root, output, weights))
-        if dry_run:
-            click.echo(_describe(prepared))
-            continue
-        result = run(prepared, show_progress=not quiet)
-        results.append(result)
-        if not as_json:
-            score = click.style(f"{100 * result.miou:.2f} mIoU", bold=True)
-            click.echo(f"{result.method} on {result.protocol}, seed {seed}: {score}  ({prepared.folder.path})")
-    if as_json:
-        click.echo("[" + ",\n".join(result.model_dump_json() for result in results) + "]")
+    done: list[str] = []  # JSON documents
+    try:
+        for request in _options.requests(settings=settings, **wanted):
+            prepared = prepare(Order(request, data_root, output, weights))
+            result = None if dry_run else run(prepared, show_progress=not quiet)
+            if as_json:
+                done.append(result.model_dump_json() if result else json.dumps(_summarize(prepared)))
+            else:
+                click.echo(_report(result, prepared.folder.path) if result else _describe(prepared))
+    finally:  # a seed that fails does not take those before it along
+        if as_json:
+            click.echo("[" + ",\n".join(done) + "]")
+
+
+def _report(result: "Result", folder: Path) -> str:
+    score = click.style(f"{100 * result.miou:.2f} mIoU", bold=True)
+    return f"{result.method} on {result.protocol}, seed {result.seed}: {score}  ({folder})"
+
+
+def _summarize(prepared: "Prepared") -> dict[str, Any]:
+    configuration = prepared.configuration
+    labeled, unlabeled = map(len, prepared.split)
+    return {
+        "run_id": prepared.run_id,
+        "state": _state(prepared),
+        "folder": str(prepared.folder.path),
+        "digest": prepared.protocol_digest,
+        "labeled": labeled,
+        "unlabeled": unlabeled,
+        "steps": prepared.total,
+        "configuration": configuration.model_dump(mode="json"),
+    }
+
+
+def _state(prepared: "Prepared") -> str:
+    return "finished" if prepared.folder.result.exists() else "begun" if prepared.folder.last.exists() else "new"
 
 
 def _describe(prepared: "Prepared") -> str:
     configuration, recipe = prepared.configuration, prepared.configuration.recipe
-    state = "finished" if prepared.folder.result.exists() else "begun" if prepared.folder.last.exists() else "new"
     labeled, unlabeled = map(len, prepared.split)
     rows = {
-        "run": f"{prepared.run_id[:12]} ({state}) in {prepared.folder.path}",
+        "run": f"{prepared.run_id[:12]} ({_state(prepared)}) in {prepared.folder.path}",
         "protocol": f"{prepared.protocol.name} ({prepared.protocol_digest[:12]}), {labeled} labelled + {unlabeled} images",
         "method": f"{configuration.method.model_dump()['name']}, {configuration.division} recipe, seed {configuration.seed}",
         "training": f"{prepared.total} steps of {recipe.batch.labeled}+{recipe.batch.unlabeled} images, "

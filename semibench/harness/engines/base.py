@@ -18,7 +18,7 @@ class Plan:
     recipe: Recipe
     total: int  # optimizer steps
     seed: int
-    device: str  # auto | cpu | cuda | cuda:1 | mps
+    device: str  # cpu | cuda | cuda:1 | mps
 
 
 @dataclass
@@ -51,8 +51,8 @@ class Callback:
     def on_step(self, state: TrainState) -> None:
         """Be called after each step."""
 
-    def on_end(self, state: TrainState) -> None:
-        """Be called once after the last step, and not when the run is interrupted."""
+    def close(self) -> None:
+        """Give back what it holds; called once by whoever started the engine, however the training ended."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,15 @@ class FitSummary:
     data_seconds: float
     images: int
     device: str
-    peak_memory: int  # bytes: the GPU allocator's, or the process's resident set on a CPU
+    peak_memory: int  # bytes of this run: the GPU allocator's, or the process's resident set on a CPU
 
 
 class Engine(ABC):
     """Runs the one order of a step: forward, sum of losses, zero_grad, backward, finite check, optimizer step,
-    ``after_step``, learning rate, callbacks (logging, checkpoint, evaluation)."""
+    ``after_step``, learning rate (of the step to come), callbacks (logging, checkpoint, evaluation).
+
+    A checkpoint is written only when every weight is finite.
+    """
 
     @abstractmethod
     def fit(

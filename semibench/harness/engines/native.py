@@ -21,6 +21,8 @@ from semibench.harness.schedules import multiplier
 from semibench.hashing import derive_seed
 from semibench.methods.method import Batch, Method, Progress, StepOutput
 
+_DIVERGED = "The last checkpoint is kept. Lower recipe.optimizer.lr, set recipe.clip_norm, or use --precision fp32."
+
 
 class NativeEngine(Engine):
     """Runs the loop itself and leaves devices, precision and gradient scaling to Accelerate."""
@@ -30,10 +32,10 @@ class NativeEngine(Engine):
     ) -> FitSummary:
         """Train ``method`` in place; see ``Engine.fit``."""
         with _accelerator(plan) as accelerator:
-            method.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+            method.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
             loop = _Loop(accelerator, method, build_optimizer(method, plan.recipe.optimizer), plan)
             start = loop.restore(resume_from) if resume_from else 0
-            cost.reset_peak_memory(accelerator.device)
+            cost.reset_peak_memory(plan.device)
             return loop.run(batches, start, callbacks)
 
 
@@ -45,12 +47,15 @@ class _Loop:
         self.method = method
         self.optimizer = accelerator.prepare_optimizer(optimizer, device_placement=False)
         self.plan = plan
+        self.device = torch.device(plan.device)
+        self.rate = 0.0  # of the step to come
         self.state = TrainState(method, plan.total, self.save)
 
     def run(self, batches: Batches, start: int, callbacks: Sequence[Callback]) -> FitSummary:
         """Carry out the steps from ``start`` to the end of the plan."""
         state = self.state
         state.step = start
+        self.set_rate(start)
         self.method.train()
         for callback in callbacks:
             callback.on_start(state)
@@ -66,51 +71,58 @@ class _Loop:
             seconds, data_seconds, images = seconds + state.seconds, data_seconds + state.data_seconds, images + state.images
             for callback in callbacks:
                 callback.on_step(state)
-        for callback in callbacks:
-            callback.on_end(state)
-        device = self.accelerator.device
-        return FitSummary(self.plan.total, seconds, data_seconds, images, str(device), cost.peak_memory(device))
+        peak = cost.peak_memory(self.device)
+        return FitSummary(self.plan.total, seconds, data_seconds, images, self.plan.device, peak)
 
     def step(self, batch: Batch, step: int) -> None:
         """Do one optimizer step, in the order that every engine keeps."""
         recipe, progress = self.plan.recipe, Progress(step, self.plan.total)
-        rate = set_learning_rate(self.optimizer, recipe.optimizer.lr * multiplier(recipe.schedule, *progress))
-        self.optimizer.zero_grad(set_to_none=True)
         outputs = []
         for part, micro in enumerate(_split(batch, recipe.accumulation)):
             torch.manual_seed(derive_seed(self.plan.seed, "layers", step, part))  # dropout and the like
-            outputs.append(self.forward_backward(micro, progress))
-        self.report(step, outputs, rate, len(batch.labeled.image) + sum(len(crop.weak) for crop in batch.unlabeled[:1]))
+            outputs.append(self.forward_backward(micro, progress, is_first=part == 0))
+        self.report(step, outputs, len(batch.labeled.image) + sum(len(crop.weak) for crop in batch.unlabeled[:1]))
         if recipe.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.method.parameters(), recipe.clip_norm)
         self.optimizer.step()
         self.method.after_step(progress)
+        self.set_rate(step + 1)
 
-    def forward_backward(self, batch: Batch, progress: Progress) -> StepOutput:
+    def set_rate(self, step: int) -> None:
+        """Set the learning rate with which step ``step`` will be done."""
+        recipe = self.plan.recipe
+        rate = recipe.optimizer.lr * multiplier(recipe.schedule, step, self.plan.total)
+        self.rate = set_learning_rate(self.optimizer, rate)
+
+    def forward_backward(self, batch: Batch, progress: Progress, *, is_first: bool) -> StepOutput:
         """Add the gradient of one part of a batch; return its detached losses and scalars."""
         with self.accelerator.autocast():
-            output: StepOutput = self.method(_place(batch, self.accelerator.device), progress)
+            output: StepOutput = self.method(_place(batch, self.device), progress)
         parts = self.plan.recipe.accumulation
         loss = torch.stack([loss.float() for loss in output.losses.values()]).sum()
+        if is_first:
+            self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss / parts if parts > 1 else loss)
         return output
 
-    def report(self, step: int, outputs: list[StepOutput], rate: float, images: int) -> None:
+    def report(self, step: int, outputs: list[StepOutput], images: int) -> None:
         """Fetch losses and scalars in one transfer; raise RunFailedError when a loss is not finite."""
         state = self.state
         state.losses = _average([output.losses for output in outputs])
         state.scalars = _average([output.scalars for output in outputs])
-        state.learning_rate, state.images = rate, images
+        state.learning_rate, state.images = self.rate, images
         if not math.isfinite(state.loss):
             named = ", ".join(f"{name} = {value:g}" for name, value in state.losses.items())
-            raise RunFailedError(
-                f"the loss of step {step} is not finite ({named})",
-                "The last checkpoint is kept. Lower recipe.optimizer.lr, set recipe.clip_norm, or use --precision fp32.",
-            )
+            raise RunFailedError(f"the loss of step {step} is not finite ({named})", _DIVERGED)
         state.step = step + 1
 
     def save(self, path: Path) -> None:
-        """Write everything that resuming needs; randomness follows from the step."""
+        """Write everything that resuming needs; randomness follows from the step.
+
+        Raises RunFailedError when a weight is not finite: the last good checkpoint must outlive a diverged run.
+        """
+        if not all(bool(tensor.isfinite().all()) for tensor in self.method.state_dict().values() if tensor.is_floating_point()):
+            raise RunFailedError(f"the weights after step {self.state.step} are not finite", _DIVERGED)
         scaler = self.accelerator.scaler
         checkpoint.save(
             path,
@@ -135,12 +147,14 @@ class _Loop:
 @contextmanager
 def _accelerator(plan: Plan) -> Iterator[Accelerator]:
     """Yield an Accelerator for this plan alone: Accelerate keeps its state in the process and refuses a second precision."""
-    precision = plan.recipe.precision
+    precision, device = plan.recipe.precision, torch.device(plan.device)
+    if device.index is not None:
+        torch.cuda.set_device(device)  # Accelerate takes the current GPU, whichever the plan names
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
         yield Accelerator(
-            cpu=plan.device == "cpu",
+            cpu=device.type == "cpu",
             mixed_precision=precision if precision in ("bf16", "fp16") else "no",
             device_placement=False,
         )

@@ -12,6 +12,7 @@ def supervised_cross_entropy(logits: Tensor, mask: Tensor, ignore_index: int) ->
 
     ``logits`` (N, K, H, W), ``mask`` (N, H, W) int64.
 
+    >>> import torch
     >>> logits = torch.zeros(1, 2, 1, 2)
     >>> round(float(supervised_cross_entropy(logits, torch.tensor([[[0, 255]]]), 255)), 4)
     0.6931
@@ -28,6 +29,7 @@ def confident_cross_entropy(
     The denominator counts every pixel that is not padding, confident or not, so that few confident pixels weigh little.
     ``logits`` (M, K, H, W); ``pseudo_label`` (M, H, W) int64; ``confidence`` (M, H, W) in [0, 1]; ``valid`` (M, H, W) bool.
 
+    >>> import torch
     >>> one = torch.ones(1, 1, 2)
     >>> label, valid = torch.zeros(1, 1, 2, dtype=torch.int64), torch.ones(1, 1, 2, dtype=torch.bool)
     >>> loss = confident_cross_entropy(torch.zeros(1, 2, 1, 2), label, torch.tensor([[[0.99, 0.5]]]), valid, 0.95)

@@ -6,6 +6,7 @@ from torch import Tensor
 def pseudo_labels(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return (confidence, label), (M, H, W) float32 in [0, 1] and int64, of detached ``logits`` (M, K, H, W).
 
+    >>> import torch
     >>> confidence, label = pseudo_labels(torch.tensor([0.0, 3.0]).reshape(1, 2, 1, 1))
     >>> label.item(), round(confidence.item(), 4)
     (1, 0.9526)
@@ -17,6 +18,7 @@ def pseudo_labels(logits: Tensor) -> tuple[Tensor, Tensor]:
 def coverage(confidence: Tensor, valid: Tensor, threshold: float) -> Tensor:
     """Return the share of valid pixels whose confidence reaches the threshold, a scalar in [0, 1].
 
+    >>> import torch
     >>> coverage(torch.tensor([[[0.99, 0.5]]]), torch.ones(1, 1, 2, dtype=torch.bool), 0.95).item()
     0.5
     """

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from semibench.errors import DataError
 
 IGNORE_INDEX = 255
+_INCOMPLETE = "Check --data-root and that the data set is complete; download a damaged file again."
 Color = tuple[int, int, int]
 
 
@@ -85,14 +86,17 @@ def find_folder(root: Path | None, names: Sequence[str], entries: Sequence[str])
     )
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read an image file as (H, W, 3) RGB uint8; raise DataError naming the file when it cannot be decoded."""
-    return np.asarray(_open(path).convert("RGB"))
+def read_rgb(path: Path, next_step: str = _INCOMPLETE) -> NDArray[np.uint8]:
+    """Read an image file as (H, W, 3) RGB uint8.
+
+    Raises DataError naming the file, and ``next_step``, when it is missing or cannot be decoded.
+    """
+    return np.asarray(_open(path, next_step).convert("RGB"))
 
 
 def read_index(path: Path) -> NDArray[np.uint8]:
     """Read the raw values of an 8-bit single-channel or palette PNG, (H, W) uint8, without color conversion."""
-    image = _open(path)
+    image = _open(path, _INCOMPLETE)
     if image.mode not in ("L", "P"):
         raise DataError(
             f"mask {path.name} has the mode {image.mode}, not an index per pixel",
@@ -102,21 +106,25 @@ def read_index(path: Path) -> NDArray[np.uint8]:
 
 
 def read_lines(path: Path) -> tuple[str, ...]:
-    """Read a list of ids, one a line; raise DataError when the file is missing or empty."""
+    """Read a list of ids, one a line; raise DataError when the file is missing, empty or not UTF-8."""
     if not path.is_file():
-        raise DataError(f"list {path.name} not found in {path.parent}", "Check --data-root and that the data set is complete.")
-    lines = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        raise DataError(f"list {path.name} not found in {path.parent}", _INCOMPLETE)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"list {path} is not UTF-8 text ({error.reason} at byte {error.start})", _INCOMPLETE) from error
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines:
         raise DataError(f"list {path} is empty", "Download it again.")
     return lines
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, next_step: str) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
             return image
     except FileNotFoundError as error:
-        raise DataError(f"file {path} not found", "Check --data-root and that the data set is complete.") from error
+        raise DataError(f"file {path} not found", next_step) from error
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"file {path} cannot be decoded ({error})", "It is truncated or damaged; download it again.") from error
+        raise DataError(f"file {path} cannot be decoded ({error})", next_step) from error

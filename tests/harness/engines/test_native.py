@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 
 from semibench.errors import RunFailedError, UsageError
+from semibench.harness import checkpoint
+from semibench.harness.engines import native
 from semibench.harness.engines.base import Callback, Plan, TrainState
 from semibench.harness.engines.native import NativeEngine
 from semibench.harness.optimizers import build_optimizer
@@ -129,6 +132,35 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, p
     assert rest.losses == whole.losses[3:]
 
 
+def test_the_order_of_a_step_is_that_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Noted(Line):
+        def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+            order.append("forward")
+            return super().forward(batch, progress)
+
+        def after_step(self, progress: Progress) -> None:
+            order.append("after_step")
+
+    class Watch(Callback):
+        def on_step(self, state: TrainState) -> None:
+            order.append("callback")
+
+    def note(owner: object, name: str) -> None:
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, **k: (order.append(name.lstrip("_")), original(*a, **k))[1])
+
+    note(AcceleratedOptimizer, "zero_grad")
+    note(AcceleratedOptimizer, "step")
+    note(native.Accelerator, "backward")
+    note(native, "set_learning_rate")
+    plan = Plan(recipe(accumulation=2), TOTAL, 0, "cpu")
+    NativeEngine().fit(Noted(), batches, plan, [Watch()], resume_from=None)
+    parts = ["forward", "zero_grad", "backward", "forward", "backward"]
+    assert order == ["set_learning_rate", *([*parts, "step", "after_step", "set_learning_rate", "callback"] * TOTAL)]
+
+
 def test_another_seed_draws_another_dropout() -> None:
     first, second = Record(), Record()
     train(recipe(), first)
@@ -156,6 +188,32 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_losses() -> 
     method.fail_at = 2
     with pytest.raises(RunFailedError, match=r"loss of step 2 is not finite \(first = nan, second = nan\)"):
         NativeEngine().fit(method, batches, Plan(recipe(), TOTAL, 0, "cpu"), [], resume_from=None)
+
+
+def test_weights_that_are_not_finite_never_replace_a_checkpoint(tmp_path: Path) -> None:
+    class Diverge(Record):
+        def on_step(self, state: TrainState) -> None:
+            if state.step == 2:
+                next(state.method.parameters()).data.fill_(float("inf"))
+            state.save(tmp_path / "last.pt")
+
+    with pytest.raises(RunFailedError, match=r"the weights after step 2 are not finite. The last checkpoint is kept"):
+        train(recipe(), Diverge())
+    assert checkpoint.load(tmp_path / "last.pt")["step"] == 1
+
+
+@pytest.mark.parametrize(("device", "chosen"), [("cuda:1", [1]), ("cuda", []), ("cpu", [])])
+def test_a_gpu_is_used_as_named(monkeypatch: pytest.MonkeyPatch, device: str, chosen: list[int]) -> None:
+    made, current = [], []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda named: current.append(named.index))
+    monkeypatch.setattr(native, "Accelerator", lambda cpu, **_: made.append(cpu))
+    with native._accelerator(Plan(recipe(), TOTAL, 0, device)):
+        assert (made, current) == ([device == "cpu"], chosen)
+
+
+def test_a_cpu_stays_one_on_a_machine_with_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert NativeEngine().fit(Line(), batches, Plan(recipe(), TOTAL, 0, "cpu"), [], resume_from=None).device == "cpu"
 
 
 def test_a_recipe_that_names_an_unknown_parameter_group_is_refused() -> None:

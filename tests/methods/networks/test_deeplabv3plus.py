@@ -179,5 +179,5 @@ def test_the_network_is_found_by_its_file_name():
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_one():
-    with pytest.raises(UsageError, match=r"unknown key 'output_strid' .*nearest: output_stride"):
+    with pytest.raises(UsageError, match=r"unknown key 'output_strid' .*Nearest: output_stride"):
         DeepLabV3Plus.Config.parse({"output_strid": 8}, "the test")

@@ -153,3 +153,17 @@ def test_a_missing_folder_names_what_was_looked_for_and_both_ways_to_set_it(root
         find_folder(root, ("streets",), ["list.txt"])
     for part in ("streets", "list.txt", "--data-root", "SEMIBENCH_DATA", *([str(root)] if root else [])):
         assert part in str(caught.value)
+
+
+def test_a_list_that_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / "train.txt").write_bytes(b"a\xff\n")
+    with pytest.raises(DataError, match=r"train\.txt is not UTF-8 text"):
+        read_lines(tmp_path / "train.txt")
+
+
+def test_who_asks_for_an_image_says_what_to_do_when_it_is_missing_or_damaged(tmp_path):
+    (tmp_path / "a.jpg").write_text("not an image")
+    for name in ("a.jpg", "b.jpg"):
+        with pytest.raises(DataError) as caught:
+            read_rgb(tmp_path / name, "Look elsewhere.")
+        assert caught.value.next_step == "Look elsewhere."

@@ -30,7 +30,7 @@ def _cells(markdown):
 
 def test_the_best_is_bold_and_the_second_underlined():
     assert "**51.23 ± 0.50**" in render([_table(emphasis="best")])
-    assert "<u>51.23 ± 0.50</u>" in render([_table(emphasis="second")])
+    assert "<ins>51.23 ± 0.50</ins>" in render([_table(emphasis="second")])
 
 
 def test_a_table_is_written_as_github_reads_it():
