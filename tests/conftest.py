@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from semibench.harness.cli import main
 from semibench.hashing import digest_json
 from semibench.protocols.protocol import EvaluationRule
 from semibench.reports import result as record
@@ -19,6 +20,19 @@ from semibench.reports.result import Cost, Digests, Latency, Provenance, Result,
 
 settings.register_profile("semibench", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("semibench")
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process; return exit code, output and errors."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as done:
+            main(list(map(str, arguments)))
+        captured = capsys.readouterr()
+        return int(done.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from semibench.harness.cli import main
-
 SOURCE = Path(__file__).parent / "plugin_package" / "semibench_entropy"
 METADATA = "Metadata-Version: 2.1\nName: semibench-entropy\nVersion: 0.1\n"
 ENTRY_POINTS = "[semibench.methods]\nentropy = semibench_entropy.entropy\n"
@@ -38,17 +36,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def call(site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+def call(site: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> Iterator[Call]:
     """Run the command line in this process, with the package on its path until the test ends."""
     monkeypatch.syspath_prepend(str(site))
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as done:
-            main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return int(done.value.code or 0), captured.out, captured.err
-
-    yield run
+    yield call
     for name in [name for name in sys.modules if name.partition(".")[0] == SOURCE.name]:
         del sys.modules[name]
 

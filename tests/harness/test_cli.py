@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from semibench.harness.cli import main
 from semibench.reports import result
 from semibench.reports.result import Result
 
@@ -20,19 +19,6 @@ COMMAND = [sys.executable, "-c", "import sys; from semibench.harness.cli import 
 PLAIN = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line; return exit code, output and errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as done:
-            main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return int(done.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def process(*arguments: str, **changes: Any) -> "subprocess.CompletedProcess[str]":

@@ -28,19 +28,6 @@ SMALL += ["--set", "network.channels=8", "--set", "network.low_channels=4", "--w
 Call = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line; return exit code, output and errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as done:
-            main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return int(done.value.code or 0), captured.out, captured.err
-
-    return run
-
-
 def train(output: Path, *more: str, method: str = "fixmatch", protocol: str = "shapes-16", steps: int = 10) -> list[str]:
     wanted = ["run", "--method", method, "--protocol", protocol, "--output", str(output), "--set", f"recipe.steps={steps}"]
     return [*wanted, *SMALL, *more]

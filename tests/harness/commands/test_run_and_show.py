@@ -7,26 +7,12 @@ from pathlib import Path
 import pytest
 
 from semibench.errors import RunFailedError
-from semibench.harness.cli import main
 from semibench.harness.prepare import Prepared
 from semibench.protocols.protocol import load
 from semibench.reports.result import Result
 
 Call = Callable[..., tuple[int, str, str]]
 WANTED = ["--method", "supervised", "--protocol", "shapes-48"]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line; return exit code, output and errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as done:
-            main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return int(done.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_all_seeds_are_those_of_the_protocol(call: Call) -> None:
