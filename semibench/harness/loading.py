@@ -22,6 +22,7 @@ from torch.utils import data
 
 from semibench.errors import RunFailedError, SemibenchError, UsageError
 from semibench.harness.engines.base import Batches
+from semibench.harness.parcels import Parcel, pack, unpack
 from semibench.harness.transforms import Geometry, crop_image, crop_mask, crop_valid, draw_geometry, normalize, recolor
 from semibench.hashing import derive_seed
 from semibench.methods.method import Batch, Crop, Labeled, Views
@@ -153,7 +154,7 @@ def batches(source: BatchSource, workers: int = 1, pin_memory: bool = False) -> 
     count = min(workers, usable_cores())
 
     def stream(start: int) -> Iterator[Batch]:
-        loader: data.DataLoader[Batch | SemibenchError] = data.DataLoader(
+        loader: data.DataLoader[Parcel | SemibenchError] = data.DataLoader(
             _Steps(source),
             batch_size=None,
             sampler=range(start, source.total),
@@ -168,7 +169,7 @@ def batches(source: BatchSource, workers: int = 1, pin_memory: bool = False) -> 
             for answer in loader:
                 if isinstance(answer, SemibenchError):
                     raise answer
-                yield answer
+                yield unpack(answer)
 
     return stream
 
@@ -204,8 +205,8 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Steps(data.Dataset[Batch | SemibenchError]):
-    """The batches of a source as a table over steps.
+class _Steps(data.Dataset[Parcel | SemibenchError]):
+    """The batches of a source as a table over steps, packed for the way from a worker.
 
     Errors are returned: torch would rebuild a raised one from a string that holds the traceback.
     """
@@ -213,9 +214,9 @@ class _Steps(data.Dataset[Batch | SemibenchError]):
     def __init__(self, source: BatchSource) -> None:
         self._source = source
 
-    def __getitem__(self, step: int) -> Batch | SemibenchError:
+    def __getitem__(self, step: int) -> Parcel | SemibenchError:
         try:
-            return self._source.batch(step)
+            return pack(self._source.batch(step))
         except SemibenchError as error:
             return error
 
