@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from semibench.harness.inference import Precision, evaluating
+from semibench.harness.inference import evaluating
 from semibench.reports.result import Latency
 
 Size = tuple[int, int]  # (H, W) pixels
@@ -60,7 +60,6 @@ def measure_latency(
     *,
     batch: int = 1,
     device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
     repeats: int = 20,
     warmup: int = 3,
 ) -> Latency:
@@ -71,7 +70,7 @@ def measure_latency(
     generator = torch.Generator().manual_seed(0)  # leaves the global state alone; zeros would be unfairly fast
     images = torch.rand(batch, 3, *size, generator=generator).to(device, memory_format=torch.channels_last)
     seconds = []
-    with evaluating(predictor, device, precision):
+    with evaluating(predictor):
         for _ in range(warmup + repeats):
             _synchronize(device)
             began = time.perf_counter()

@@ -14,7 +14,7 @@ from torch import nn
 
 from semibench import metrics
 from semibench.errors import DataError, RunFailedError
-from semibench.harness.inference import Labeler, Precision, evaluating
+from semibench.harness.inference import Labeler, evaluating
 from semibench.harness.streaming import Item, group_by_size, in_order, read
 from semibench.hashing import digest_json
 from semibench.protocols.datasets.base import Dataset
@@ -50,7 +50,6 @@ def evaluate(
     normalization: Normalization,
     *,
     device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
     detail: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
@@ -64,7 +63,7 @@ def evaluate(
     n_classes, ignore_index = len(dataset.class_names), dataset.ignore_index
     labeler = Labeler(predictor, rule, n_classes, device)
     tally = _Tally(n_classes)
-    with ThreadPoolExecutor(_threads()) as pool, evaluating(predictor, device, precision):
+    with ThreadPoolExecutor(_threads()) as pool, evaluating(predictor):
         items = in_order(pool, lambda id: read(dataset, id, normalization), ids)
         judged = _judge(labeler, group_by_size(items, rule), detail)
         for counted in in_order(pool, lambda item: _count(item, n_classes, ignore_index), judged):

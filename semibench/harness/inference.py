@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from semibench.harness.transforms import normalize
 from semibench.harness.windows import Size, resized, windows
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
-
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 
 
 class Labeling(NamedTuple):
@@ -35,39 +33,29 @@ def predict(
     *,
     n_classes: int,
     device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
 ) -> NDArray[np.uint8]:
     """Return the label map (H, W) uint8 of one image (H, W, 3) RGB uint8, exactly as it would be scored."""
-    with evaluating(predictor, device, precision):
+    with evaluating(predictor):
         labeler = Labeler(predictor, rule, n_classes, device)
         labels: NDArray[np.uint8] = labeler.label(normalize(image, normalization)[None], with_confidence=False).labels[0]
     return labels
 
 
 @contextmanager
-def evaluating(predictor: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
-    """Put ``predictor`` into evaluation mode without gradients, at ``precision``; put everything back afterwards."""
-    kind = torch.device(device).type
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+def evaluating(predictor: nn.Module) -> Iterator[None]:
+    """Put ``predictor`` into evaluation mode, without gradients and in true single precision; put everything back after."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    tf32 = convolutions.allow_tf32, products.allow_tf32
     modes = [(module, module.training) for module in predictor.modules()]
     predictor.eval()
+    convolutions.allow_tf32 = products.allow_tf32 = False  # torch allows it for convolutions unless told otherwise
     try:
-        with _tf32(precision == "tf32"), torch.inference_mode(), torch.autocast(kind, dtype, enabled=dtype is not None):
+        with torch.inference_mode():
             yield
     finally:
+        convolutions.allow_tf32, products.allow_tf32 = tf32
         for module, is_training in modes:  # train() would also wake frozen parts
             module.training = is_training
-
-
-@contextmanager
-def _tf32(is_allowed: bool) -> Iterator[None]:
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    convolutions.allow_tf32 = products.allow_tf32 = is_allowed  # torch allows it for convolutions unless told otherwise
-    try:
-        yield
-    finally:
-        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 @dataclass(frozen=True)
