@@ -48,7 +48,7 @@ class Noise(Dataset):
         self.reads.append(id)
         return self._generator(id).integers(0, 256, (*self._size(id), 3), np.uint8)
 
-    def read_mask(self, id):
+    def decode_mask(self, id):
         generator = self._generator(id)
         mask = generator.integers(0, 3, self._size(id)).astype(np.uint8)
         mask[generator.random(mask.shape) < 0.1] = self.ignore_index
@@ -62,7 +62,7 @@ class Noise(Dataset):
 
 
 class Void(Noise):
-    def read_mask(self, id):
+    def decode_mask(self, id):
         return np.full(self._size(id), self.ignore_index, np.uint8)
 
 

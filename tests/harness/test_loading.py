@@ -61,7 +61,7 @@ class Numbered(Dataset):
             return np.random.default_rng(int(id)).integers(0, 256, (12, 10, 3), np.uint8)
         return np.full((8, 8, 3), int(id), np.uint8)
 
-    def read_mask(self, id):
+    def decode_mask(self, id):
         assert id not in self.unlabeled, "the mask of an unlabelled image was opened"
         return np.ones(self.image(id).shape[:2], np.uint8)
 

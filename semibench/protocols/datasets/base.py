@@ -1,7 +1,9 @@
 """The contract of a data set: official files on disk -> images and index masks. It reads, it never augments."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,9 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from semibench.errors import DataError
+from semibench.protocols.cache import cache_folder
 
 IGNORE_INDEX = 255
 _INCOMPLETE = "Check --data-root and that the data set is complete; download a damaged file again."
+_SWAPPED = "The folders of images and masks may be swapped: check that each is where the data set's layout has it."
 Color = tuple[int, int, int]
 
 
@@ -26,6 +30,8 @@ class Dataset(ABC):
     palette: ClassVar[tuple[Color, ...]]  # RGB of each class, for pictures
     ignore_index: ClassVar[int] = IGNORE_INDEX
     synthetic: ClassVar[bool] = False  # drawn by the program: every table says so
+    subsets: ClassVar[tuple[str, ...]] = ("train", "val")  # what ``ids`` knows
+    conversion: str | None = None  # the rule that made masks out of annotations which are no index PNGs
 
     def __init__(self, root: Path | None) -> None:
         self.root = self.locate(root)
@@ -44,8 +50,40 @@ class Dataset(ABC):
         """Return the image, (H, W, 3) RGB uint8."""
 
     @abstractmethod
+    def decode_mask(self, id: str) -> NDArray[np.uint8]:
+        """Return the class index of each pixel, (H, W) uint8, unchecked; void = ``ignore_index``.
+
+        It reads the official annotation and needs no preparation.
+        """
+
+    def files(self, id: str) -> tuple[Path, ...]:
+        """Return the files of an id, first the image, last the annotation; none where the program draws them."""
+        return ()
+
+    def annotation(self, id: str) -> Path:
+        """Return the file that ``decode_mask`` reads for this id."""
+        return self.files(id)[-1]
+
+    def decoder(self, id: str) -> Callable[[], NDArray[np.uint8]]:
+        """Return ``decode_mask`` of one id as a function that is cheap to hand to another process."""
+        return partial(self.decode_mask, id)
+
+    def prepared(self, id: str) -> Path:
+        """Return where the converted mask of an id is kept; no number depends on whether it is there."""
+        return self._prepared_folder / f"{id}.png"
+
+    def is_prepared(self, id: str) -> bool:
+        """Return whether there is a converted mask that is not older than its annotation."""
+        try:
+            return self.prepared(id).stat().st_mtime_ns >= self.annotation(id).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+
     def read_mask(self, id: str) -> NDArray[np.uint8]:
-        """Return the class index of each pixel, (H, W) uint8, unchecked; void = ``ignore_index``."""
+        """Return the mask, (H, W) uint8, unchecked: the prepared copy where there is one, else decoded."""
+        if self.conversion is not None and self.is_prepared(id):
+            return read_index(self.prepared(id))
+        return self.decode_mask(id)
 
     def mask(self, id: str) -> NDArray[np.uint8]:
         """Return the mask, (H, W) uint8, after checking that it holds class indices and void only."""
@@ -69,6 +107,20 @@ class Dataset(ABC):
             )
         return image, mask
 
+    @property
+    def name(self) -> str:
+        """The data set's name: that of its file."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def unknown_subset(self, subset: str) -> DataError:
+        """Build the error for a subset that ``ids`` does not know."""
+        return DataError(f"'{self.name}' has no subset '{subset}'", f"Use one of: {', '.join(self.subsets)}.")
+
+    @cached_property
+    def _prepared_folder(self) -> Path:
+        place = hashlib.sha256(str(self.root and self.root.resolve()).encode()).hexdigest()[:12]
+        return cache_folder() / "masks" / self.name / f"{self.conversion}-{place}"
+
 
 def find_folder(root: Path | None, names: Sequence[str], entries: Sequence[str]) -> Path:
     """Return the folder that holds all ``entries``: ``root`` itself, or the first of ``names`` below it.
@@ -91,17 +143,29 @@ def read_rgb(path: Path, next_step: str = _INCOMPLETE) -> NDArray[np.uint8]:
 
     Raises DataError naming the file, and ``next_step``, when it is missing or cannot be decoded.
     """
-    return np.asarray(_open(path, next_step).convert("RGB"))
+    image = _open(path, next_step)
+    if image.mode == "P" and path.suffix == ".png":
+        raise DataError(f"image {path} has an index per pixel, as masks have", _SWAPPED)
+    return np.asarray(image.convert("RGB"))
+
+
+def list_images(folder: Path, pattern: str) -> tuple[str, ...]:
+    """Return the sorted stems of the files in ``folder`` that match ``pattern``; raise DataError when there are none."""
+    ids = tuple(sorted(path.stem for path in folder.glob(pattern) if not path.name.startswith(".")))
+    if not ids:
+        raise DataError(f"no file {pattern} found in {folder}", _INCOMPLETE)
+    return ids
 
 
 def read_index(path: Path) -> NDArray[np.uint8]:
     """Read the raw values of an 8-bit single-channel or palette PNG, (H, W) uint8, without color conversion."""
     image = _open(path, _INCOMPLETE)
     if image.mode not in ("L", "P"):
-        raise DataError(
-            f"mask {path.name} has the mode {image.mode}, not an index per pixel",
-            "Use the official index or palette masks, not colored copies.",
-        )
+        if image.mode.startswith("I"):
+            next_step = "Masks have 8 bits a pixel; files of 16 bits hold instance ids: use the class or label masks."
+        else:
+            next_step = "Use the official index or palette masks, not colored copies. " + _SWAPPED
+        raise DataError(f"mask {path} has the mode {image.mode}, not an index of 8 bits per pixel", next_step)
     return np.asarray(image)
 
 
@@ -110,7 +174,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise DataError(f"list {path.name} not found in {path.parent}", _INCOMPLETE)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise DataError(f"list {path} is not UTF-8 text ({error.reason} at byte {error.start})", _INCOMPLETE) from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
@@ -125,6 +189,13 @@ def _open(path: Path, next_step: str) -> Image.Image:
             image.load()
             return image
     except FileNotFoundError as error:
-        raise DataError(f"file {path} not found", next_step) from error
+        raise _missing(path, next_step) from error
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise DataError(f"file {path} cannot be decoded ({error})", next_step) from error
+
+
+def _missing(path: Path, next_step: str) -> DataError:
+    for other in (path.with_suffix(".png"), path.with_suffix(".jpg")):
+        if other.is_file():
+            return DataError(f"file {path} not found, but {other.name} is there", _SWAPPED)
+    return DataError(f"file {path} not found", next_step)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from semibench.errors import DataError
 from semibench.protocols.datasets.base import Dataset, find_folder, read_index, read_lines, read_rgb
 
-SUBSETS = ("train", "val", "test")
 VOID = 11  # "unlabelled" in the files
 
 
@@ -27,40 +26,45 @@ class CamVid(Dataset):
         (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
         (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
     )  # fmt: skip
+    subsets = ("train", "val", "test")
+    root: Path
 
     def __init__(self, root: Path | None) -> None:
         super().__init__(root)
-        self._folder = self.locate(root)
-        self._lists = {subset: _read_list(self._folder / f"{subset}.txt") for subset in SUBSETS}
+        self._lists = {subset: _read_list(self.root / f"{subset}.txt") for subset in self.subsets}
         self._subset_of = {id: subset for subset, ids in self._lists.items() for id in ids}
         if len(self._subset_of) < sum(map(len, self._lists.values())):
-            raise DataError(f"the lists in {self._folder} name an image twice", "Use the lists that come with the data set.")
+            raise DataError(f"the lists in {self.root} name an image twice", "Use the lists that come with the data set.")
 
     @classmethod
     def locate(cls, root: Path | None) -> Path:
         """Return the folder of the data set: ``root``, or ``camvid`` or ``CamVid`` below it."""
-        return find_folder(root, ("camvid", "CamVid"), [f"{subset}.txt" for subset in SUBSETS])
+        return find_folder(root, ("camvid", "CamVid"), [f"{subset}.txt" for subset in cls.subsets])
 
     def ids(self, subset: str) -> Sequence[str]:
         """Return the ids, such as ``0001TP_006690``, in the official order."""
         if subset not in self._lists:
-            raise DataError(f"'camvid' has no subset '{subset}'", f"Use one of: {', '.join(SUBSETS)}.")
+            raise self.unknown_subset(subset)
         return self._lists[subset]
 
     def image(self, id: str) -> NDArray[np.uint8]:
         """Return the frame, (360, 480, 3) RGB uint8, from a PNG as published or a JPEG re-encoding of it."""
-        folder = self._folder / self._subset(id)
-        jpeg = folder / f"{id}.jpg"
-        return read_rgb(jpeg if jpeg.exists() else folder / f"{id}.png")
+        return read_rgb(self.files(id)[0])
 
-    def read_mask(self, id: str) -> NDArray[np.uint8]:
+    def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, (360, 480) uint8."""
-        mask = read_index(self._folder / f"{self._subset(id)}annot" / f"{id}.png")
+        mask = read_index(self.annotation(id))
         return np.where(mask == VOID, np.uint8(self.ignore_index), mask)
+
+    def files(self, id: str) -> tuple[Path, ...]:
+        """Return the image and the index mask."""
+        subset = self._subset(id)
+        jpeg = self.root / subset / f"{id}.jpg"
+        return jpeg if jpeg.exists() else jpeg.with_suffix(".png"), self.root / f"{subset}annot" / f"{id}.png"
 
     def _subset(self, id: str) -> str:
         if id not in self._subset_of:
-            raise DataError(f"'camvid' has no image '{id}'", f"Ids are the lines of {', '.join(SUBSETS)}.txt.")
+            raise DataError(f"'camvid' has no image '{id}'", f"Ids are the lines of {', '.join(self.subsets)}.txt.")
         return self._subset_of[id]
 
 

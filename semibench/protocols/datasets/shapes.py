@@ -61,7 +61,7 @@ class Shapes(Dataset):
         """Return the picture, (64, 64, 3) RGB uint8."""
         return self._drawing(id).image
 
-    def read_mask(self, id: str) -> NDArray[np.uint8]:
+    def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of the topmost object of each pixel, (64, 64) uint8; there is no void."""
         return self._drawing(id).mask
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from semibench.errors import DataError
-from semibench.protocols.datasets.base import Dataset, find_folder, read_index, read_lines, read_rgb
+from semibench.protocols.datasets.base import Dataset, find_folder, list_images, read_index, read_lines, read_rgb
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 LARGE = np.random.default_rng(0).integers(
@@ -34,7 +35,7 @@ class Pair(Dataset):
     def image(self, id):
         return self._image
 
-    def read_mask(self, id):
+    def decode_mask(self, id):
         return self._mask
 
 
@@ -65,6 +66,72 @@ def test_a_pair_is_the_image_and_its_mask():
     assert mask.shape == (6, 9)
 
 
+class Converted(Pair):
+    """A data set whose mask is converted from ``labels.txt``."""
+
+    conversion = "rule"
+
+    def files(self, id):
+        return self.root / "image.png", self.root / "labels.txt"
+
+
+@pytest.fixture
+def converted(tmp_path, monkeypatch):
+    """Return a converted data set with an empty cache."""
+    monkeypatch.setenv("SEMIBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "labels.txt").touch()
+    dataset = Converted([[0, 1, 255]])
+    dataset.root = tmp_path
+    return dataset
+
+
+def prepare(dataset, mask):
+    path = dataset.prepared("only")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(mask, np.uint8)).save(path)
+    return path
+
+
+def test_a_mask_that_is_not_prepared_is_decoded(converted):
+    assert converted.mask("only").tolist() == [[0, 1, 255]]
+
+
+def test_a_prepared_mask_is_read(converted):
+    prepare(converted, [[1, 1]])
+    assert converted.mask("only").tolist() == [[1, 1]]
+
+
+def test_a_prepared_mask_older_than_its_annotation_is_decoded_again(converted):
+    os.utime(prepare(converted, [[1, 1]]), (0, 0))
+    assert converted.mask("only").tolist() == [[0, 1, 255]]
+
+
+def test_a_prepared_mask_is_as_suspect_as_any_other(converted):
+    prepare(converted, [[1, 2]])
+    with pytest.raises(DataError, match="holds the value 2"):
+        converted.mask("only")
+
+
+def test_a_data_set_of_ready_made_masks_ignores_the_cache(converted):
+    prepare(converted, [[1, 1]])
+    converted.conversion = None
+    assert converted.mask("only").tolist() == [[0, 1, 255]]
+
+
+def test_prepared_masks_of_two_roots_and_of_two_conversions_lie_apart(tmp_path, converted):
+    first = converted.prepared("only")
+    other = Converted([[0]])
+    other.root = tmp_path / "other"
+    renamed = Converted([[0]])
+    renamed.root, renamed.conversion = tmp_path, "another"
+    assert len({first, other.prepared("only"), renamed.prepared("only")}) == 3
+    assert first.is_relative_to(tmp_path / "cache" / "masks")
+
+
+def test_a_data_set_that_is_drawn_has_no_files():
+    assert Pair([[0]]).files("only") == ()
+
+
 def test_an_image_is_read_as_rgb(tmp_path):
     assert np.array_equal(read_rgb(saved(tmp_path, "a.png", Image.fromarray(PIXELS))), PIXELS)
 
@@ -84,6 +151,36 @@ def test_a_palette_mask_is_read_as_its_indices(tmp_path):
 def test_a_colored_mask_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"m\.png has the mode RGB.*colored copies"):
         read_index(saved(tmp_path, "m.png", Image.fromarray(PIXELS)))
+
+
+def test_a_mask_of_16_bits_is_refused_as_instance_ids(tmp_path):
+    path = saved(tmp_path, "m.png", Image.fromarray(np.full((2, 3), 26001, np.uint16)))
+    with pytest.raises(DataError, match=r"m\.png has the mode I;16, not an index of 8 bits.*instance ids"):
+        read_index(path)
+
+
+def test_a_palette_mask_in_the_place_of_an_image_is_refused(tmp_path):
+    path = saved(tmp_path, "a.png", Image.fromarray(PIXELS).convert("P"))
+    with pytest.raises(DataError, match=r"a\.png has an index per pixel, as masks have.*swapped"):
+        read_rgb(path)
+
+
+def test_a_mask_in_the_place_of_a_missing_image_is_named(tmp_path):
+    saved(tmp_path, "a.png", Image.fromarray(PIXELS))
+    with pytest.raises(DataError, match=r"a\.jpg not found, but a\.png is there.*swapped"):
+        read_rgb(tmp_path / "a.jpg")
+
+
+def test_images_are_listed_sorted_without_hidden_files(tmp_path):
+    for name in ("b.jpg", "a.jpg", "._a.jpg", "c.png"):
+        (tmp_path / name).touch()
+    assert list_images(tmp_path, "*.jpg") == ("a", "b")
+
+
+@pytest.mark.parametrize("folder", [".", "nowhere"])
+def test_a_folder_without_images_is_named(tmp_path, folder):
+    with pytest.raises(DataError, match=r"no file \*\.jpg found in"):
+        list_images(tmp_path / folder, "*.jpg")
 
 
 @one_file_is_enough
@@ -125,8 +222,8 @@ def test_a_missing_image_is_named(tmp_path):
         read_rgb(tmp_path / "a.jpg")
 
 
-def test_a_list_is_its_lines_without_blanks(tmp_path):
-    (tmp_path / "train.txt").write_text("b\n\n a \r\n")
+def test_a_list_is_its_lines_without_blanks_or_byte_order_mark(tmp_path):
+    (tmp_path / "train.txt").write_text("\ufeffb\n\n a \r\n", encoding="utf-8")
     assert read_lines(tmp_path / "train.txt") == ("b", "a")
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from semibench.errors import DataError
-from semibench.protocols.datasets.camvid import SUBSETS, CamVid
+from semibench.protocols.datasets.camvid import CamVid
 from semibench.protocols.protocol import load
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def test_ids_come_in_the_order_of_the_lists(folder):
-    assert {subset: CamVid(folder).ids(subset) for subset in SUBSETS} == IDS
+    assert {subset: CamVid(folder).ids(subset) for subset in CamVid.subsets} == IDS
 
 
 def test_the_published_lists_of_path_pairs_give_the_same_ids(folder):
@@ -37,7 +37,7 @@ def test_the_published_lists_of_path_pairs_give_the_same_ids(folder):
     assert CamVid(folder).ids("train") == IDS["train"]
 
 
-@pytest.mark.parametrize("subset", SUBSETS)
+@pytest.mark.parametrize("subset", CamVid.subsets)
 def test_every_subset_has_images_and_masks(folder, subset):
     image, mask = CamVid(folder).pair(IDS[subset][0])
     assert np.abs(image.astype(int) - (10, 200, 30)).max() < 8  # JPEG
@@ -63,7 +63,7 @@ def test_an_id_in_two_lists_is_refused(folder):
         CamVid(folder)
 
 
-@pytest.mark.parametrize("read", [CamVid.image, CamVid.read_mask])
+@pytest.mark.parametrize("read", [CamVid.image, CamVid.decode_mask])
 def test_an_unknown_id_is_named(folder, read):
     with pytest.raises(DataError, match="'0001TP_9'"):
         read(CamVid(folder), "0001TP_9")
