@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from semibench.files import replacing
 from semibench.protocols.datasets.base import Color, Dataset
 
 Pixels = NDArray[np.uint8]
+Legend = Sequence[tuple[str, Color]]
 _MARGIN = 6  # pixels between the cells of a grid
+_SQUARE = 10  # pixels a side of a color in the legend
 _HEADER = 16  # pixels, the height of a line of Pillow's built-in font and its surroundings
 
 
@@ -45,11 +47,18 @@ def save_rgb(pixels: Pixels, path: Path) -> None:
     _save(Image.fromarray(pixels), path)
 
 
-def save_grid(rows: Sequence[Sequence[Pixels]], titles: Sequence[str], path: Path, cell: int = 160) -> None:
-    """Write a grid of RGB pictures, one title a column, each picture enlarged or reduced to ``cell`` pixels in width."""
+def save_grid(
+    rows: Sequence[Sequence[Pixels]], titles: Sequence[str], path: Path, cell: int = 160, legend: Legend = ()
+) -> None:
+    """Write a grid of RGB pictures, one title a column, each picture enlarged or reduced to ``cell`` pixels in width.
+
+    Below it each pair of the legend is a square of its color and its name.
+    """
     heights = [round(row[0].shape[0] * cell / row[0].shape[1]) for row in rows]
     width = len(titles) * (cell + _MARGIN) + _MARGIN
-    canvas = Image.new("RGB", (width, _HEADER + sum(heights) + _MARGIN * (len(rows) + 1)), "white")
+    entries = _place(legend, width)
+    lines = 1 + max((line for *_, line in entries), default=-1)
+    canvas = Image.new("RGB", (width, _HEADER * (1 + lines) + sum(heights) + _MARGIN * (len(rows) + 1)), "white")
     draw = ImageDraw.Draw(canvas)
     for column, title in enumerate(titles):
         draw.text((_MARGIN + column * (cell + _MARGIN), 3), title, fill="black")
@@ -59,19 +68,44 @@ def save_grid(rows: Sequence[Sequence[Pixels]], titles: Sequence[str], path: Pat
             picture = Image.fromarray(pixels).resize((cell, height), Image.Resampling.NEAREST)
             canvas.paste(picture, (_MARGIN + column * (cell + _MARGIN), top))
         top += height + _MARGIN
+    for name, color, left, line in entries:
+        corner = left, top + line * _HEADER
+        draw.rectangle((*corner, left + _SQUARE, corner[1] + _SQUARE), fill=color, outline="gray")
+        draw.text((left + _SQUARE + _MARGIN, corner[1]), name, fill="black")
     _save(canvas, path)
 
 
 def save_comparison(
     dataset: Dataset, ids: Sequence[str], predict: Mapping[str, Callable[[Pixels], Pixels]], path: Path, count: int
 ) -> None:
-    """Write a grid of ``count`` images, evenly spaced in ``ids``: image, truth, and the labels of each function by title."""
+    """Write a grid of ``count`` images, evenly spaced in ``ids``: image, truth, and the labels of each function by title.
+
+    The legend has the classes that occur in it.
+    """
     rows = []
+    occurs = np.zeros(256, np.bool_)
     for id in ids[:: max(len(ids) // count, 1)][:count]:
         image, mask = dataset.pair(id)
         labels = [mask, *(function(image) for function in predict.values())]
         rows.append([image, *(colorize(one, dataset.palette) for one in labels)])
-    save_grid(rows, ["image", "truth", *predict], path)
+        for one in labels:
+            occurs[one] = True
+    names = {**dict(enumerate(dataset.class_names)), dataset.ignore_index: "void"}
+    colors = _table(dataset.palette).tolist()
+    legend = [(names[value], tuple(colors[value])) for value in np.flatnonzero(occurs).tolist()]
+    save_grid(rows, ["image", "truth", *predict], path, legend=legend)
+
+
+def _place(legend: Legend, width: int) -> list[tuple[str, Color, int, int]]:
+    """Return (name, color, left, line) of each entry, set in lines like words."""
+    placed, left, line = [], _MARGIN, 0
+    for name, color in legend:
+        space = 2 * _SQUARE + 2 * _MARGIN + round(ImageFont.load_default().getlength(name))
+        if left > _MARGIN and left + space - _SQUARE > width:
+            left, line = _MARGIN, line + 1
+        placed.append((name, color, left, line))
+        left += space
+    return placed
 
 
 def _table(palette: Sequence[Color]) -> Pixels:

@@ -67,6 +67,30 @@ def test_a_comparison_shows_images_from_the_whole_list(tmp_path: Path) -> None:
     ] * 3
 
 
+def test_a_legend_names_each_color_below_the_grid(tmp_path: Path) -> None:
+    black = np.zeros((20, 20, 3), np.uint8)
+    names = [(f"class {number}", (200, number, 0)) for number in range(40)]
+    pictures.save_grid([[black]], ["a"], tmp_path / "plain.png")
+    pictures.save_grid([[black]], ["a"], tmp_path / "legend.png", legend=names)
+    plain, pixels = opened(tmp_path / "plain.png")[1], opened(tmp_path / "legend.png")[1]
+    assert np.array_equal(pixels[: len(plain)], plain)
+    for _, color in names:
+        assert (pixels[len(plain) :] == color).all(axis=2).sum() >= 9 * 9
+
+
+def test_the_legend_of_a_comparison_has_the_classes_that_occur_in_truth_or_predictions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    legends = []
+    monkeypatch.setattr(pictures, "save_grid", lambda *_, legend: legends.append(legend))
+    dataset = Shapes()
+    masks = [dataset.mask(id) for id in dataset.ids("val")[:1]]
+    pictures.save_comparison(dataset, dataset.ids("val"), {"void": lambda _: np.full((64, 64), 255, np.uint8)}, tmp_path, 1)
+    present = np.unique(masks).tolist()
+    expected = [(Shapes.class_names[value], Shapes.palette[value]) for value in present]
+    assert legends == [[*expected, ("void", (255, 255, 255))]]
+
+
 def test_fewer_images_than_asked_for_are_all_shown(tmp_path: Path) -> None:
     dataset = Shapes()
     pictures.save_comparison(dataset, dataset.ids("val")[:2], {}, tmp_path / "grid.png", count=6)
