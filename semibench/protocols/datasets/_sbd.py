@@ -1,6 +1,5 @@
 """SBD's annotations: one MATLAB file for each photo -> its index mask."""
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -30,9 +29,8 @@ DAMAGES = (
 def read_sbd(path: Path) -> NDArray[np.uint8]:
     """Read the class of each pixel, (H, W) uint8, from an annotation of SBD; raise DataError naming a damaged one."""
     try:
-        content = path.read_bytes()
-        _verify(content)
-        mask = loadmat(io.BytesIO(content), variable_names=["GTcls"])["GTcls"]["Segmentation"][0, 0]
+        _verify(path.read_bytes())
+        mask = loadmat(str(path), variable_names=["GTcls"])["GTcls"]["Segmentation"][0, 0]
     except FileNotFoundError as error:
         raise DataError(
             f"file {path} not found", "Check that benchmark_RELEASE is complete ('semibench data fetch voc')."
