@@ -33,7 +33,7 @@ def entries() -> Mapping[str, Entry]:
     found = {}
     for path in sorted(CATALOG.glob("*.toml")):
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-        for name, table in document["protocols"].items():
+        for name, table in document.get("protocols", {}).items():
             found[name] = Entry(name, table, document)
     return found
 

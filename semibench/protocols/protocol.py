@@ -150,5 +150,5 @@ def load(name: str) -> Protocol:
     Raises UsageError with the nearest names, or with the families of an ambiguous bare name.
     """
     entry = names.resolve(name)
-    document: dict[str, Any] = {key: value for key, value in entry.document.items() if key != "protocols"}
+    document: dict[str, Any] = {key: entry.document[key] for key in entry.document.keys() - {"protocols", "archives"}}
     return Protocol.parse({**document, **entry.table, "name": entry.name}, f"the catalogue entry '{entry.name}'")
