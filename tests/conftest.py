@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 from semibench.harness.cli import main
 from semibench.hashing import digest_json
@@ -33,6 +35,22 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
         return int(done.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def camvid(tmp_path: Path) -> Path:
+    """CamVid's layout with generated frames of 8 x 6 pixels: five for training, three each to validate and test."""
+    folder = tmp_path / "data" / "camvid"
+    for number, (subset, count) in enumerate({"train": 5, "val": 3, "test": 3}.items()):
+        ids = [f"{subset}_{index}" for index in range(count)]
+        for name in (subset, f"{subset}annot"):
+            (folder / name).mkdir(parents=True)
+        (folder / f"{subset}.txt").write_text("\n".join(ids))
+        for index, id in enumerate(ids):
+            generator = np.random.default_rng([number, index])
+            Image.fromarray(generator.integers(0, 256, (6, 8, 3), np.uint8)).save(folder / subset / f"{id}.jpg")
+            Image.fromarray(generator.integers(0, 12, (6, 8), np.uint8)).save(folder / f"{subset}annot" / f"{id}.png")
+    return folder
 
 
 @pytest.fixture
