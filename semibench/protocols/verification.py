@@ -1,0 +1,134 @@
+"""Verify a data set: every image and mask decoded, every list compared, every problem named."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semibench.errors import DataError, unknown
+from semibench.hashing import digest_ids, digest_json
+from semibench.protocols.datasets.base import Dataset
+from semibench.protocols.inventory import available
+from semibench.protocols.partition import hashed
+from semibench.protocols.protocol import Subset
+
+SAMPLE = 50  # pairs of each subset that a quick look decodes, those with the smallest hashes
+
+
+class Problem(NamedTuple):
+    """Something that is not as the data set was published."""
+
+    subset: str
+    id: str | None  # None: of the list as a whole
+    what: str
+
+
+class Verified(NamedTuple):
+    """What was found of one subset."""
+
+    listed: int  # ids
+    decoded: int  # pairs of them
+    images: str  # SHA-256 over ids and decoded pixels; JPEG decoders may differ by a level
+    masks: str  # the same of the masks: what a result calls the digest of its truth
+
+
+class Verification(NamedTuple):
+    """What was found of a data set, and what is wrong with it."""
+
+    subsets: Mapping[str, Verified]
+    problems: Sequence[Problem]
+
+
+class _Pair(NamedTuple):
+    """Digests of one decoded pair, and what is wrong with it."""
+
+    image: str
+    mask: str
+    problems: Sequence[str]
+
+
+def select(dataset: Dataset, subset: str | None, quick: bool) -> dict[str, Sequence[str]]:
+    """Return the ids to decode of one subset, or of each that is on disk: all of them, or a sample that is always the same."""
+    if subset is not None and subset not in dataset.subsets:
+        raise unknown("subset", subset, dataset.subsets, f"{dataset.name} has {', '.join(dataset.subsets)}.")
+    lists = available(dataset) if subset is None else {subset: dataset.ids(subset)}
+    return {name: hashed(ids, min(SAMPLE, len(ids)), 0) if quick else ids for name, ids in lists.items()}
+
+
+def verify(
+    dataset: Dataset,
+    chosen: Mapping[str, Sequence[str]],
+    expected: Mapping[str, Subset],
+    workers: int,
+    on_done: Callable[[int], None],
+) -> Verification:
+    """Decode the chosen ids and compare the whole lists with what is ``expected``; the digests depend on nothing else.
+
+    Decoding and hashing leave Python's lock, so threads do; they share what a data set has parsed.
+    """
+    ids = list(dict.fromkeys(id for listed in chosen.values() for id in listed))
+    pairs: dict[str, _Pair] = {}
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for id, pair in zip(ids, pool.map(partial(_look, dataset), ids), strict=True):
+            pairs[id] = pair
+            on_done(1)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C ends what runs, not what waits
+    problems = [Problem(name, None, _absence(dataset, name)) for name in expected if name not in chosen]
+    subsets: dict[str, Verified] = {}
+    for name, listed in chosen.items():
+        whole = dataset.ids(name)
+        problems += [Problem(name, None, what) for what in _compare(whole, expected.get(name))]
+        problems += [Problem(name, id, what) for id in listed for what in pairs[id].problems]
+        images, masks = ({id: getattr(pairs[id], kind) for id in listed} for kind in ("image", "mask"))
+        subsets[name] = Verified(len(whole), len(listed), digest_json(images), digest_json(masks))
+    return Verification(subsets, problems)
+
+
+def _compare(ids: Sequence[str], expected: Subset | None) -> list[str]:
+    problems = []
+    if len(set(ids)) < len(ids):
+        problems.append(f"the list names {len(ids) - len(set(ids))} images twice")
+    if expected and digest_ids(ids) != expected.sha256:
+        problems.append(
+            f"the list has {len(ids)} images with the digest {digest_ids(ids)[:12]}, "
+            f"published are {expected.count} with {expected.sha256[:12]}"
+        )
+    return problems
+
+
+def _absence(dataset: Dataset, subset: str) -> str:
+    try:
+        return f"{len(dataset.ids(subset))} images were not looked at"
+    except DataError as error:
+        return error.what
+
+
+def _look(dataset: Dataset, id: str) -> _Pair:
+    image, image_problem = _decode(dataset.image, id)
+    mask, mask_problem = _decode(dataset.mask, id)
+    problems = [what for what in (image_problem, mask_problem) if what]
+    if image is not None and mask is not None and image.shape[:2] != mask.shape:
+        problems.append(f"image and mask differ in size: {image.shape[:2]} and {mask.shape} (height, width)")
+    return _Pair(_digest(image), _digest(mask), problems)
+
+
+def _decode(read: Callable[[str], NDArray[np.uint8]], id: str) -> tuple[NDArray[np.uint8] | None, str]:
+    try:
+        return read(id), ""
+    except DataError as error:
+        return None, error.what
+
+
+def _digest(pixels: NDArray[np.uint8] | None) -> str:
+    """Return the SHA-256 of shape and pixels, which is that of a scored mask too."""
+    if pixels is None:
+        return ""
+    hashed = hashlib.sha256(f"{pixels.shape}\n".encode())
+    hashed.update(np.ascontiguousarray(pixels).data)
+    return hashed.hexdigest()
