@@ -47,9 +47,8 @@ class Inventory:
 
 def take(name: str, root: Path | None) -> Inventory:
     """Look at everything that belongs to a data set at or below ``root``."""
-    kind = plugins.find_class(plugins.DATASET, name, Dataset)
     try:
-        dataset = kind(root)
+        dataset = plugins.find_class(plugins.DATASET, name, Dataset)(root)
         subsets = {subset: _look(dataset, subset, ids) for subset, ids in available(dataset).items()}
     except SemibenchError as error:
         return Inventory(name, None, str(error), _archive_states(name, root, None), {})

@@ -30,9 +30,14 @@ def command() -> None:
 def status(datasets: tuple[str, ...], data_root: Path | None, as_json: bool) -> None:
     """Show what of each data set is where, what is missing, and how much is prepared."""
     from semibench import plugins
+    from semibench.errors import unknown
     from semibench.protocols.inventory import take
 
-    found = [take(name, data_root) for name in datasets or plugins.summaries(plugins.DATASET)]
+    known = plugins.summaries(plugins.DATASET)
+    for name in datasets:
+        if name not in known:
+            raise unknown("data set", name, known, "Run 'semibench list datasets'.")
+    found = [take(name, data_root) for name in datasets or known]
     if as_json:
         click.echo(json.dumps({inventory.dataset: asdict(inventory) for inventory in found}, indent=2))
         return
