@@ -114,7 +114,7 @@ def _safe(archive: Path, name: str) -> PurePosixPath:
 
 
 def _members(archive: Path) -> Iterator[_Member]:
-    if zipfile.is_zipfile(archive):
+    if archive.suffix == ".zip":  # content misleads: a tar file may end with a zip file
         with zipfile.ZipFile(archive) as file:
             yield from _zip_members(archive, file)
     else:

@@ -72,6 +72,19 @@ def test_what_is_unpacked_is_counted_in_bytes(tmp_path, name):
     assert sum(sizes) == sum(map(len, FILES.values()))
 
 
+def test_a_zip_file_at_the_end_of_a_tar_file_is_a_file_like_any_other(tmp_path):
+    inner = make_zip(tmp_path / "inner.zip", {"evil": b"evil"}).read_bytes()
+    run(make_tar(tmp_path / "set.tar", {"set/a": b"a", "set/inner.zip": inner}), tmp_path / "data")
+    assert tree(tmp_path / "data") == {"set/a": b"a", "set/inner.zip": inner}
+
+
+@pytest.mark.parametrize("name", ["set.tar", "set.tgz", "set.zip"])
+def test_what_is_no_archive_is_called_damaged(tmp_path, name):
+    (tmp_path / name).write_text("<html>Please log in</html>")
+    with pytest.raises(DataError, match="is damaged"):
+        run(tmp_path / name, tmp_path / "data")
+
+
 def test_unpacking_again_leaves_what_is_there(tmp_path, name):
     archive = make(tmp_path / name, FILES)
     run(archive, tmp_path)
