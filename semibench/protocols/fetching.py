@@ -53,7 +53,7 @@ def fetch(archive: Archive, folder: Path, advance: Advance, keep: bool = False) 
     store = folder / "archives"
     path = store / archive.name
     if not archive.urls and not (archive.digest and path.is_file()):
-        raise DataError(f"{archive.name} cannot be fetched by a program ({archive.terms})", _by_hand(archive, path))
+        raise DataError(f"{archive.name} cannot be fetched by a program", f"{archive.terms} {_by_hand(archive, path)}")
     if path.is_file():
         check(archive, path)
         require_space(folder, archive.unpacked or path.stat().st_size, f"{archive.name}, unpacked,")

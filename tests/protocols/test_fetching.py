@@ -76,7 +76,7 @@ def test_a_wrong_archive_that_was_put_into_place_is_set_aside(packed, tmp_path):
 
 
 def test_an_archive_behind_a_login_says_where_to_get_it_and_where_to_put_it(packed, tmp_path):
-    with pytest.raises(DataError, match="only with an account") as caught:
+    with pytest.raises(DataError, match=r"set\.tar cannot be fetched by a program\. only with an account") as caught:
         fetch(packed, tmp_path / "elsewhere", quiet)
     for part in ("https://example.org", str(tmp_path / "elsewhere" / "archives"), "semibench data link"):
         assert part in caught.value.next_step

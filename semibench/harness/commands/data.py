@@ -62,7 +62,7 @@ def fetch(dataset: str, names: tuple[str, ...], accept_terms: bool, keep: bool, 
     for archive in archives:
         size = gigabytes(archive.size) if archive.size else "size not known"
         click.echo(f"{archive.name} ({size}): {archive.about}\n  {archive.terms}\n  {archive.page}", err=True)
-    if archives and not accept_terms:
+    if any(archive.urls for archive in archives) and not accept_terms:
         _confirm_terms()
     folder = fetching.home(dataset, root)
     for archive in archives:
@@ -147,7 +147,8 @@ def verify(
         found = verification.verify(opened, chosen, expected, workers or _cores(), count)
     click.echo(_data.to_json(found) if as_json else _data.describe(found), nl=as_json)
     if found.problems:
-        raise DataError(f"{dataset} has {len(found.problems)} problems", "Fetch it again, or mend what is named above.")
+        number = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
+        raise DataError(f"{dataset} has {number}", "Fetch it again, or mend what is named above.")
 
 
 def _required(data_root: Path | None) -> Path:

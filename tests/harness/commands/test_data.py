@@ -12,11 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 from semibench import plugins
+from semibench.harness.evaluate import evaluate
 from semibench.protocols import archive
 from semibench.protocols.datasets.base import read_index
 from semibench.protocols.datasets.camvid import CamVid
+from semibench.protocols.protocol import EvaluationRule
+from semibench.protocols.recipe import Normalization
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -221,3 +225,12 @@ def test_a_quick_look_says_how_much_it_decoded(call: Call) -> None:
     assert code == 0
     assert "50 of 1000 pairs decoded" in output
     assert "verify: 100/100 pairs" in errors
+
+
+def test_the_digest_of_masks_is_what_a_result_calls_the_digest_of_its_truth(call: Call, camvid: Path) -> None:
+    output = call("data", "verify", "camvid", "--partial", "--json", "--data-root", camvid)[1]
+    dataset = CamVid(camvid)
+    rule = EvaluationRule(mode="whole", select_on="val", report_on="test")
+    plain = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    evaluation = evaluate(nn.Conv2d(3, 11, 1), dataset, dataset.ids("test"), rule, plain, detail=False)
+    assert json.loads(output)["subsets"]["test"]["masks"] == evaluation.truth_digest
