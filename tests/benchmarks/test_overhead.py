@@ -27,7 +27,7 @@ from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import load
 
 STEPS = 100
-ROUNDS = 5
+ROUNDS = 9
 PROTOCOL = load("shapes-48")
 CONFIGURATION = resolve(Request("fixmatch", PROTOCOL)).configuration
 RECIPE = CONFIGURATION.recipe
