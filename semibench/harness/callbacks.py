@@ -8,12 +8,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from semibench.errors import SemibenchError
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
+from semibench.harness.progress import Meter
 
 
 class InterruptedRunError(SemibenchError):
@@ -141,45 +139,14 @@ class SaveOnSignal(Callback):
 
 
 class Bar(Callback):
-    """Show progress, rate and remaining time: a bar on a terminal, else a plain line now and then."""
+    """Show steps, their rate, the remaining time and the loss."""
 
-    def __init__(self, title: str, console: Console | None = None, seconds_between_lines: float = 15.0) -> None:
+    def __init__(self, meter: Meter, title: str) -> None:
+        self.meter = meter
         self.title = title
-        self.console = console or Console(stderr=True)
-        self.between = seconds_between_lines
-        self.began = self.printed = 0.0
-        self.first = 0
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
 
     def on_start(self, state: TrainState) -> None:
-        self.began = self.printed = time.monotonic()
-        self.first = state.step
-        if self.console.is_terminal:
-            self.task = self.progress.add_task(self.title, total=state.total, completed=state.step, note="")
-            self.progress.start()
+        self.meter.show(self.title, state.step, state.total)
 
     def on_step(self, state: TrainState) -> None:
-        now = time.monotonic()
-        rate = (state.step - self.first) / max(now - self.began, 1e-9)
-        note = f"{rate:.1f} steps/s  loss {state.loss:.3f}"
-        if self.console.is_terminal:
-            self.progress.update(self.task, completed=state.step, note=note)
-        elif now - self.printed >= self.between or state.step == state.total:
-            self.printed = now
-            remaining = (state.total - state.step) / rate
-            line = f"{self.title}: step {state.step}/{state.total}  {note}  {remaining:.0f} s left"
-            self.console.out(line, highlight=False)
-
-    def close(self) -> None:
-        """Take the bar off the terminal."""
-        if self.console.is_terminal:  # rich would end what never began with an empty line
-            self.progress.stop()
+        self.meter.show(self.title, state.step, state.total, f"loss {state.loss:.3f}")

@@ -7,51 +7,57 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+LINE = 15.0  # seconds between plain lines
+BRIEF = 2.0  # seconds: the end of anything shorter is not worth a plain line
+
 
 class Meter:
-    """A bar for each title in turn; work is counted in ``unit``, or in bytes."""
+    """One piece of work after the other, each with its title, counted in pieces or in bytes."""
 
-    def __init__(self, unit: str = "bytes", console: Console | None = None, seconds_between_lines: float = 15.0) -> None:
-        self.unit = unit
+    def __init__(self, *, is_shown: bool = True, in_bytes: bool = False, console: Console | None = None) -> None:
+        self.is_shown = is_shown
+        self.in_bytes = in_bytes
         self.console = console or Console(stderr=True)
-        self.between = seconds_between_lines
         self.title = ""
-        self.began = self.printed = 0.0
-        self.first = 0  # what was done when this title began
+        self.began = 0.0  # of this title
+        self.first = 0  # what was done then
+        self.printed = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"))
-        self.progress = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+        self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self.progress.start()
+        if self.is_shown and self.console.is_terminal:
+            self.bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.console.is_terminal:
-            self.progress.stop()
+        if self.is_shown and self.console.is_terminal:  # rich would end what never began with an empty line
+            self.bar.stop()
 
-    def show(self, title: str, done: int, total: int | None) -> None:
-        """Say how much of ``title`` is done; None: nobody knows of how much."""
+    def show(self, title: str, done: int, total: int | None, note: str = "") -> None:
+        """Say how much of ``title`` is done, of nobody knows how much where ``total`` is None, and whatever else is of note."""
+        if not self.is_shown:
+            return
         now = time.monotonic()
         if title != self.title:
             self._begin(title, done, now)
-        note = self._note(done, total, (done - self.first) / max(now - self.began, 1e-9))
+        rate = (done - self.first) / max(now - self.began, 1e-9)
+        text = "  ".join(filter(None, (self._describe(done, total, rate), note)))
         if self.console.is_terminal:
-            self.progress.update(self.task, completed=done, total=total, note=note)
-        elif now - self.printed >= self.between or done == total:
+            self.bar.update(self.task, completed=done, total=total, note=text)
+        elif now - self.printed >= LINE or (done == total and now - self.began >= BRIEF):
             self.printed = now
-            self.console.out(f"{title}: {note}", highlight=False)
+            remaining = f"  {(total - done) / rate:.0f} s left" if total and rate and done < total else ""
+            self.console.out(f"{title}: {text}{remaining}", highlight=False)
 
     def _begin(self, title: str, done: int, now: float) -> None:
-        self.title, self.first = title, done
-        self.began = self.printed = now
+        self.title, self.first, self.began = title, done, now
         if self.console.is_terminal:
-            for task in self.progress.task_ids:
-                self.progress.remove_task(task)
-            self.task = self.progress.add_task(title, total=None, note="")
+            for task in self.bar.task_ids:
+                self.bar.remove_task(task)
+            self.task = self.bar.add_task(title, total=None, note="")
 
-    def _note(self, done: int, total: int | None, rate: float) -> str:
-        if self.unit == "bytes":
-            whole = f"/{total / 1e6:.1f}" if total else ""
-            return f"{done / 1e6:.1f}{whole} MB  {rate / 1e6:.1f} MB/s"
-        return f"{done}{f'/{total}' if total else ''} {self.unit}  {rate:.0f}/s"
+    def _describe(self, done: int, total: int | None, rate: float) -> str:
+        if self.in_bytes:
+            return f"{done / 1e6:.1f}{f'/{total / 1e6:.1f}' if total else ''} MB  {rate / 1e6:.1f} MB/s"
+        return f"{done}{f'/{total}' if total else ''}  {rate:.1f}/s"

@@ -9,6 +9,7 @@ from semibench.harness import checkpoint, environment
 from semibench.harness.build import build_method
 from semibench.harness.configure import Configuration, parse
 from semibench.harness.folder import RunFolder
+from semibench.harness.progress import Meter
 from semibench.harness.scoring import Scorer
 from semibench.protocols.protocol import Protocol, load
 
@@ -22,8 +23,8 @@ class Reopened(NamedTuple):
     step: int
 
 
-def reopen(path: Path, which: Which, device: str) -> Reopened:
-    """Open the run in the folder ``path`` at its last or best checkpoint.
+def reopen(path: Path, which: Which, device: str, meter: Meter | None = None) -> Reopened:
+    """Open the run in the folder ``path`` at its last or best checkpoint; ``meter`` shows how far a scoring is.
 
     Raises UsageError when the folder is not a run's, DataError when its configuration or the checkpoint is damaged,
     incomplete or missing, or when the two do not belong together.
@@ -45,7 +46,7 @@ def reopen(path: Path, which: Which, device: str) -> Reopened:
         ) from error
     chosen = environment.choose_device(device)
     predictor = next(iter(method.to(chosen).predictors().values()))
-    return Reopened(Scorer(configuration, protocol, predictor, chosen), step)
+    return Reopened(Scorer(configuration, protocol, predictor, chosen, meter or Meter(is_shown=False)), step)
 
 
 def _read(file: Path) -> tuple[Configuration, Protocol]:

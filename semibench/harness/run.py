@@ -18,6 +18,7 @@ from semibench.harness.evaluate import Evaluation
 from semibench.harness.folder import RunFolder
 from semibench.harness.loading import BatchSource, batches, worker_deaths
 from semibench.harness.prepare import Prepared
+from semibench.harness.progress import Meter
 from semibench.harness.recording import Finished, build_result, measure_cost
 from semibench.harness.scoring import Scorer
 from semibench.methods.method import Method
@@ -37,8 +38,8 @@ def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
         if folder.result.exists():  # another process has finished it since
             return _read_result(prepared)
         try:
-            with _user_errors(folder):
-                return _run(prepared, show_progress)
+            with _user_errors(folder), Meter(is_shown=show_progress) as meter:
+                return _run(prepared, meter)
         except SemibenchError as error:
             status: RunState = "running" if isinstance(error, callbacks.InterruptedRunError) else "failed"
             with suppress(RunFailedError):  # a full disk must not hide what went wrong first
@@ -56,17 +57,17 @@ def _read_result(prepared: Prepared) -> Result:
     return result
 
 
-def _run(prepared: Prepared, show_progress: bool) -> Result:
+def _run(prepared: Prepared, meter: Meter) -> Result:
     configuration, folder = prepared.configuration, prepared.folder
     device = environment.choose_device(configuration.run.device)
     if configuration.run.threads is not None:
         torch.set_num_threads(configuration.run.threads)
     write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
     method, weights = build_method(configuration, prepared.dataset, prepared.weights)
-    for report in weights if show_progress else ():
+    for report in weights if meter.is_shown else ():
         click.echo(_describe(report), err=True)
-    scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device)
-    fit, best_step = _fit(prepared, method, scorer, show_progress)
+    scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device, meter)
+    fit, best_step = _fit(prepared, method, scorer)
     costs = measure_cost(method, configuration.recipe, fit, device)
     tensors = checkpoint.digest_tensors(method.state_dict())
     best = last = scorer.report(prepared.dataset)
@@ -84,7 +85,7 @@ def _run(prepared: Prepared, show_progress: bool) -> Result:
     return result
 
 
-def _fit(prepared: Prepared, method: Method, scorer: Scorer, show_progress: bool) -> tuple[FitSummary, int]:
+def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary, int]:
     """Train to the end from wherever the folder stands; return a summary and the step of the best evaluation."""
     configuration, folder = prepared.configuration, prepared.folder
     options, total = configuration.run, prepared.total
@@ -100,12 +101,11 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer, show_progress: bool
     every = configuration.evaluation.every or max(total // 10, 1)
     best = callbacks.Evaluate(lambda: scorer.miou(prepared.dataset), folder.events, every, folder.best)
     last = callbacks.Checkpoint(folder.last, options.checkpoint_every, lambda step: _write_status(prepared, "running", step))
-    bar = callbacks.Bar(f"{prepared.configuration.protocol} {folder.path.parent.name} seed {configuration.seed}")
     watchers: list[Callback] = [
         callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None),
         last,
         best,
-        *([bar] if show_progress else []),
+        callbacks.Bar(scorer.meter, f"{configuration.protocol} {folder.path.parent.name} seed {configuration.seed}"),
         callbacks.SaveOnSignal(last),
     ]
     source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)

@@ -9,6 +9,7 @@ from torch import nn
 from semibench.harness.configure import Configuration
 from semibench.harness.evaluate import Evaluation, evaluate
 from semibench.harness.inference import predict
+from semibench.harness.progress import Meter
 from semibench.metrics import mean_iou
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol
@@ -22,6 +23,7 @@ class Scorer:
     protocol: Protocol
     predictor: nn.Module
     device: str
+    meter: Meter
 
     def miou(self, dataset: Dataset) -> float:
         """Return the mean IoU on the subset on which `best` is chosen."""
@@ -36,7 +38,16 @@ class Scorer:
         """Score the images of a subset."""
         ids = self.protocol.evaluated(dataset, subset)
         rule, normalization = self.configuration.evaluation, self.configuration.recipe.normalization
-        return evaluate(self.predictor, dataset, ids, rule, normalization, device=self.device, detail=detail)
+        return evaluate(
+            self.predictor,
+            dataset,
+            ids,
+            rule,
+            normalization,
+            device=self.device,
+            detail=detail,
+            progress=lambda done: self.meter.show(f"evaluate {subset}", done, len(ids)),
+        )
 
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the label map (H, W) of an image (H, W, 3) RGB uint8."""

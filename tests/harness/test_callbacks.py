@@ -1,19 +1,17 @@
 """What watches a run, step by step, without a run."""
 
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from torch import nn
 
 from semibench.harness.callbacks import Bar, Checkpoint, Evaluate, InterruptedRunError, Log, SaveOnSignal
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
+from semibench.harness.progress import Meter
 
 TOTAL = 10
 
@@ -221,55 +219,16 @@ def test_signals_go_back_to_whom_they_belonged(stop: SaveOnSignal) -> None:
 # Bar.
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
-    """Set the time that the bar sees."""
-    now = [0.0]
-    monkeypatch.setattr("semibench.harness.callbacks.time.monotonic", lambda: now[0])
+def test_the_bar_shows_steps_and_loss() -> None:
+    shown: list[tuple[str, int, int | None, str]] = []
 
-    def set_time(seconds: float) -> None:
-        now[0] = seconds
+    class Shown(Meter):
+        def show(self, title: str, done: int, total: int | None, note: str = "") -> None:
+            shown.append((title, done, total, note))
 
-    yield set_time
-    monkeypatch.undo()
-
-
-def walk(bar: Bar, state: TrainState, clock: Callable[[float], None], seconds_per_step: float) -> None:
+    bar = Bar(Shown(), "shapes-16")
+    state = new_state(step=6)
     bar.on_start(state)
-    first = state.step
-    for step in range(first + 1, state.total + 1):
-        state.step = step
-        clock((step - first) * seconds_per_step)
-        bar.on_step(state)
-    bar.close()
-
-
-def test_without_a_terminal_there_is_a_plain_line_now_and_then(clock: Callable[[float], None]) -> None:
-    shown = StringIO()
-    walk(Bar("shapes-16", Console(file=shown, width=20), seconds_between_lines=2.0), new_state(), clock, seconds_per_step=0.5)
-    assert shown.getvalue().splitlines() == [
-        "shapes-16: step 4/10  2.0 steps/s  loss 0.750  3 s left",
-        "shapes-16: step 8/10  2.0 steps/s  loss 0.750  1 s left",
-        "shapes-16: step 10/10  2.0 steps/s  loss 0.750  0 s left",
-    ]
-
-
-def test_the_rate_of_a_resumed_run_counts_its_own_steps_alone(clock: Callable[[float], None]) -> None:
-    shown = StringIO()
-    walk(Bar("t", Console(file=shown), seconds_between_lines=4.0), new_state(step=6), clock, seconds_per_step=4.0)
-    assert shown.getvalue().splitlines()[0] == "t: step 7/10  0.2 steps/s  loss 0.750  12 s left"
-
-
-def test_a_terminal_gets_a_bar_and_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = StringIO()
-    bar = Bar("shapes-16", Console(file=shown, force_terminal=True, width=120))
-    state = new_state()
-    bar.on_start(state)
-    state.step = 4
+    state.step = 7
     bar.on_step(state)
-    bar.progress.refresh()
-    bar.close()
-    assert capsys.readouterr().err == ""
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue())
-    assert "4/10" in text
-    assert "loss 0.750" in text
+    assert shown == [("shapes-16", 6, 10, ""), ("shapes-16", 7, 10, "loss 0.750")]

@@ -66,7 +66,7 @@ def fetch(dataset: str, names: tuple[str, ...], accept_terms: bool, keep: bool, 
         _confirm_terms()
     folder = fetching.home(dataset, root)
     for archive in archives:
-        with Meter() as meter:
+        with Meter(in_bytes=True) as meter:
             fetching.fetch(archive, folder, meter.show, keep)
         click.echo(f"{archive.name}: unpacked into {folder}.")
     if not archives:
@@ -105,8 +105,8 @@ def prepare(dataset: str, workers: int | None, data_root: Path | None) -> None:
     if not pending:
         click.echo(f"{dataset}: every mask is prepared.")
         return
-    with Meter("masks") as meter:
-        preparation.prepare(opened, pending, workers or _cores(), _data.counter(meter.show, "prepare", len(pending)))
+    with Meter() as meter:
+        preparation.prepare(opened, pending, workers or _cores(), _data.counter(meter.show, f"prepare {dataset}", len(pending)))
     click.echo(f"{dataset}: {len(pending)} masks prepared in {opened.prepared(pending[0]).parent}.")
 
 
@@ -142,8 +142,8 @@ def verify(
     published = {} if partial else inventory.expected(dataset)
     expected = {name: value for name, value in published.items() if subset in (None, name)}
     total = len({id for ids in chosen.values() for id in ids})
-    with Meter("pairs") as meter:
-        count = _data.counter(meter.show, "verify", total)
+    with Meter() as meter:
+        count = _data.counter(meter.show, f"verify {dataset}", total)
         found = verification.verify(opened, chosen, expected, workers or _cores(), count)
     click.echo(_data.to_json(found) if as_json else _data.describe(found), nl=as_json)
     if found.problems:
