@@ -31,7 +31,7 @@ _DECIDING = ("method", "network", "recipe", "evaluation")  # sections that decid
 
 
 class RunOptions(Record):
-    """How a run is carried out; none of this changes a score."""
+    """How a run is carried out; of this ``partial`` alone changes a score, and the protocol's digest with it."""
 
     engine: str = "native"
     device: str = "auto"  # auto | cpu | cuda | cuda:<n> | mps
@@ -40,6 +40,7 @@ class RunOptions(Record):
     checkpoint_every: PositiveInt = 200  # steps
     log_every: PositiveInt = 20  # steps
     tensorboard: bool = True
+    partial: bool = False  # use what is on disk of the protocol's lists: for trying things on a part of a data set
 
 
 class Configuration(Record):
@@ -63,6 +64,7 @@ class Request:
     protocol: Protocol
     seed: int = 0
     division: Literal["controlled", "published"] = "controlled"
+    rule: str | None = None  # evaluation rule; None = the published one where the division is, else the protocol's
     file: Path | None = None
     settings: tuple[str, ...] = ()  # "section.key=value"
 
@@ -94,26 +96,23 @@ def resolve(request: Request) -> Resolved:
     """Return the complete configuration of a request.
 
     Later sources win: defaults, the division's settings, the file, ``--set``. A value set by hand that departs from the
-    division makes it ``custom``. Raises UsageError naming unknown keys, with the nearest ones that exist.
+    division makes it ``custom``, and so does a part of the data set. Another evaluation rule of the protocol does not: tables
+    tell it apart by its digest. Raises UsageError naming unknown keys, with the nearest ones that exist.
     """
     method = plugins.find_class(plugins.METHOD, request.method, Method)
     declared = _declared(request, method)
     by_hand = [*_from_file(request), *_from_settings(request.settings)]
-    layers = [declared, *by_hand]
-    merged: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for origin, layer in layers:
-        _merge(merged, layer)
-        origins |= {key: origin for key, _ in flatten(layer)}
+    merged, origins = _stack([*declared, *by_hand])
     origins |= _OPTIONS
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
     configuration = parse(merged, source)
     keys = [key for key, _ in flatten(configuration.model_dump(mode="json"))]
     resolved = Resolved(configuration, {key: origins.get(key, "default") for key in keys})
-    if by_hand and Resolved(parse(declared[1], "the protocol"), {}).deciding() != resolved.deciding():
-        custom = configuration.model_copy(update={"division": "custom"})
-        return Resolved(custom, {**resolved.origins, "division": "set by hand"})
-    return resolved
+    unchanged = not by_hand or Resolved(parse(_stack(declared)[0], "the protocol"), {}).deciding() == resolved.deciding()
+    if unchanged and not configuration.run.partial:
+        return resolved
+    custom = configuration.model_copy(update={"division": "custom"})
+    return Resolved(custom, {**resolved.origins, "division": "set by hand"})
 
 
 def parse(document: Mapping[str, Any], source: str) -> Configuration:
@@ -149,8 +148,18 @@ def _part(document: Mapping[str, Any], section: str, source: str) -> str:
     return str(table["name"])
 
 
-def _declared(request: Request, method: type[Method]) -> tuple[str, dict[str, Any]]:
-    """Return what the division says, before anything is set by hand."""
+def _stack(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return layers merged, later ones over earlier ones, and the origin of each value."""
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        _merge(merged, layer)
+        origins |= {key: origin for key, _ in flatten(layer)}
+    return merged, origins
+
+
+def _declared(request: Request, method: type[Method]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what the division and the evaluation rule say, before anything is set by hand."""
     protocol = request.protocol
     layer: dict[str, Any] = {
         "protocol": protocol.name,
@@ -159,11 +168,10 @@ def _declared(request: Request, method: type[Method]) -> tuple[str, dict[str, An
         "method": {"name": request.method},
         "network": protocol.network,
         "recipe": protocol.recipe.model_dump(mode="json"),
-        "evaluation": protocol.evaluation.model_dump(mode="json"),
         "run": {},
     }
     if request.division == "controlled":
-        return f"protocol {protocol.name}", copy.deepcopy(layer)
+        return [(f"protocol {protocol.name}", layer), _rule(protocol, request.rule)]
     if protocol.dataset not in method.published:
         known = ", ".join(sorted(method.published)) or "no data set"
         raise UsageError(
@@ -174,8 +182,12 @@ def _declared(request: Request, method: type[Method]) -> tuple[str, dict[str, An
     layer["network"] = published.network
     layer["recipe"] = published.recipe.model_dump(mode="json")
     layer["method"] |= published.method
-    layer["evaluation"] |= published.evaluation
-    return f"published: {published.source}", copy.deepcopy(layer)
+    return [(f"published: {published.source}", layer), _rule(protocol, request.rule or published.rule)]
+
+
+def _rule(protocol: Protocol, name: str | None) -> tuple[str, dict[str, Any]]:
+    name = name or protocol.evaluation
+    return f"rule '{name}' of {protocol.dataset}", {"evaluation": protocol.rule(name).model_dump(mode="json")}
 
 
 def _from_file(request: Request) -> list[tuple[str, dict[str, Any]]]:

@@ -55,13 +55,14 @@ def prepare(order: Order) -> Prepared:
     resolved = resolve(order.request)
     configuration = resolved.configuration
     dataset = protocol.open(order.data_root)
-    split = protocol.split(dataset)
+    partial = configuration.run.partial
+    split = protocol.split(dataset, partial=partial)
     if order.weights is not None and not order.weights.is_file():
         raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
     _check_parts(configuration, dataset, split, order.weights)
     for subset in (configuration.evaluation.select_on, configuration.evaluation.report_on):
-        protocol.evaluated(dataset, subset)
-    digest = protocol.digest(dataset)
+        protocol.evaluated(dataset, subset, partial=partial)
+    digest = protocol.digest(dataset, partial=partial)
     run_id = digest_json(
         {
             "protocol": digest,

@@ -1,6 +1,6 @@
 """The one evaluator and the one inference, bound to a run's configuration and headline predictor."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,13 @@ class Scorer:
     device: str
     meter: Meter
 
+    def under(self, *, rule: str | None, partial: bool) -> "Scorer":
+        """Return a scorer under another evaluation rule of the protocol where one is named, on what is there if ``partial``."""
+        changes: dict[str, object] = {"evaluation": self.protocol.rule(rule)} if rule else {}
+        if partial:
+            changes["run"] = self.configuration.run.model_copy(update={"partial": True})
+        return replace(self, configuration=self.configuration.model_copy(update=changes))
+
     def miou(self, dataset: Dataset) -> float:
         """Return the mean IoU on the subset on which `best` is chosen."""
         rule = self.configuration.evaluation
@@ -36,7 +43,7 @@ class Scorer:
 
     def evaluate(self, dataset: Dataset, subset: str, *, detail: bool = True) -> Evaluation:
         """Score the images of a subset."""
-        ids = self.protocol.evaluated(dataset, subset)
+        ids = self.protocol.evaluated(dataset, subset, partial=self.configuration.run.partial)
         rule, normalization = self.configuration.evaluation, self.configuration.recipe.normalization
         return evaluate(
             self.predictor,

@@ -1,14 +1,12 @@
 """The files that data sets are published as: where they are, how they are recognized, under which terms."""
 
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from semibench.errors import DataError
-from semibench.protocols.names import CATALOG
+from semibench.protocols.names import documents
 from semibench.records import Record
 
 Algorithm = Literal["sha256", "sha1", "md5"]
@@ -52,11 +50,5 @@ class Archive(Record):
 
 def archives(dataset: str) -> tuple[Archive, ...]:
     """Return the archives of a data set in the order of its catalogue file; none for what is drawn."""
-    tables = document(dataset).get("archives", ())
+    tables = documents().get(dataset, {}).get("archives", ())
     return tuple(Archive.parse(table, f"the archives of '{dataset}'", DataError) for table in tables)
-
-
-def document(dataset: str) -> Mapping[str, Any]:
-    """Return the catalogue file of a data set as it stands, empty where there is none."""
-    path = CATALOG / f"{dataset}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

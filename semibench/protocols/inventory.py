@@ -6,9 +6,10 @@ from pathlib import Path
 
 from semibench import plugins
 from semibench.errors import DataError, SemibenchError
-from semibench.protocols.archive import archives, document
+from semibench.protocols.archive import archives
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.fetching import absent, home
+from semibench.protocols.names import documents
 from semibench.protocols.protocol import Subset
 
 
@@ -72,7 +73,7 @@ def available(dataset: Dataset) -> dict[str, Sequence[str]]:
 
 def expected(name: str) -> dict[str, Subset]:
     """Return what the catalogue says about the lists of a data set."""
-    tables = document(name).get("subsets", {})
+    tables = documents().get(name, {}).get("subsets", {})
     return {subset: Subset.parse(table, f"the subsets of '{name}'", DataError) for subset, table in tables.items()}
 
 

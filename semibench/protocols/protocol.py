@@ -1,20 +1,21 @@
-"""A protocol: data set + partition + evaluation rule + seeds + a controlled recipe."""
+"""A protocol: data set + partition + evaluation rules + seeds + a controlled recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from semibench import plugins
 from semibench.errors import DataError, unknown
 from semibench.hashing import digest_ids, digest_json
-from semibench.protocols import names
+from semibench.protocols import lists, names
 from semibench.protocols.datasets.base import Dataset
-from semibench.protocols.partition import hashed
+from semibench.protocols.partition import LabeledList, Split, Subset, UnlabeledList, hashed, numbered, shuffle_seed, shuffled
 from semibench.protocols.recipe import Options, Recipe
 from semibench.records import Record
 
+_NEXT_STEP = "Run 'semibench list protocols'."
 Size = tuple[PositiveInt, PositiveInt]  # (H, W) pixels
 
 
@@ -50,11 +51,10 @@ class EvaluationRule(Record):
         return digest_json(self.model_dump(mode="json", exclude={"every"} if self.checkpoint == "last" else None))
 
 
-class Subset(Record):
-    """A list of ids, pinned."""
+class NamedRule(EvaluationRule):
+    """An evaluation rule of the catalogue, with where it comes from."""
 
-    count: PositiveInt
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # of the sorted ids joined by line feeds
+    source: str
 
 
 class Protocol(Record):
@@ -68,51 +68,87 @@ class Protocol(Record):
     about: str
     labeled: PositiveInt | Literal["all"]
     family: str
-    subsets: dict[str, Subset]  # `train` is the pool that labelled and unlabelled images come from
-    evaluation: EvaluationRule
+    canonical: bool = False  # what the bare name of the count means
+    aliases: tuple[str, ...] = ()  # what papers call it, without the data set
+    used_by: tuple[str, ...] = ()  # papers
+    defects: tuple[str, ...] = ()  # known ones, of its lists
+    subsets: dict[str, Subset]
+    pool: str = "train"  # subset that labelled and unlabelled images come from
+    fine: str | None = None  # subset with better masks than the rest of the pool
+    list: LabeledList | None = None  # None: all, or computed from the family's name
+    unlabeled: UnlabeledList | None = None  # None: the pool without the labelled images
+    rules: dict[str, NamedRule]
+    evaluation: str  # the rule that is meant where none is named
     seeds: tuple[int, ...]
     network: Options
     recipe: Recipe
 
-    def split(self, dataset: Dataset) -> "Split":
-        """Return the lists of this protocol, checked against their digests.
+    def rule(self, name: str | None = None) -> EvaluationRule:
+        """Return an evaluation rule by name, the protocol's own without one; raise UsageError naming those that exist."""
+        name = name or self.evaluation
+        if name not in self.rules:
+            raise unknown("evaluation rule", name, self.rules, f"{self.dataset} has {', '.join(sorted(self.rules))}.")
+        return EvaluationRule.model_validate(self.rules[name].model_dump(exclude={"source"}))
 
-        Raises DataError when a list on disk is another one than the protocol's.
+    def split(self, dataset: Dataset, *, partial: bool = False) -> Split:
+        """Return the lists of this protocol, checked against their digests; ``partial`` keeps what is on disk of them.
+
+        Raises DataError when a list on disk is another one than the protocol's, or a published list is not at hand.
         """
-        pool = self._checked(dataset, "train")
-        seed = names.hash_seed(self.family)
-        if self.labeled == "all":
-            labeled = pool
-        elif seed is not None:
-            labeled = hashed(pool, self.labeled, seed)
-        else:
+        pool = self.evaluated(dataset, self.pool, partial=partial)
+        split = self.divide(pool, self._find, partial=partial)
+        if self.unlabeled is None:
+            return split
+        others = pool if self.unlabeled.pool is None else dataset.ids(self.unlabeled.pool)
+        return Split(split.labeled, self._present(split.unlabeled, others, "unlabelled", partial))
+
+    def divide(self, pool: Sequence[str], find: Callable[[str], Sequence[str]], *, partial: bool = False) -> Split:
+        """Return labelled and unlabelled ids, sorted; ``find`` returns the ids of the list with a digest."""
+        labeled = self._present(self._labeled(pool, find), pool, "labelled", partial)
+        own = self.unlabeled
+        unlabeled = find(own.sha256) if own else set(pool).difference(labeled)
+        return Split(labeled, tuple(sorted(unlabeled)))
+
+    def computed(self) -> tuple[str, ...] | None:
+        """Return the labelled ids where a rule gives them without any file, None where they are a published list."""
+        pool, seed = self.subsets[self.pool], shuffle_seed(self.list.source) if self.list else None
+        everything = numbered(pool.source, pool.count)
+        if self.labeled == "all" or seed is None or everything is None:
+            return None
+        return shuffled(everything, self.labeled, seed)
+
+    def evaluated(self, dataset: Dataset, subset: str, *, partial: bool = False) -> tuple[str, ...]:
+        """Return the ids of a subset, checked against their digest unless ``partial``.
+
+        Raises UsageError when the protocol has no such subset, DataError when the list on disk is another one.
+        """
+        if subset not in self.subsets:
+            raise unknown("subset", subset, self.subsets, f"{self.name} has {', '.join(sorted(self.subsets))}.")
+        ids = tuple(dataset.ids(subset))
+        expected = self.subsets[subset]
+        found = digest_ids(ids)
+        if found != expected.sha256 and not partial:
             raise DataError(
-                f"protocol '{self.name}' has no list for the family '{self.family}'", "Run 'semibench list protocols'."
+                f"the list '{subset}' of {self.dataset} has {len(ids)} ids with the digest {found[:12]}, "
+                f"protocol {self.name} means {expected.count} with {expected.sha256[:12]}",
+                "Use the official list; give --partial to try things on a part of the data set.",
             )
-        return Split(labeled, tuple(sorted(set(pool) - set(labeled))))
+        return ids
 
-    def evaluated(self, dataset: Dataset, subset: str) -> tuple[str, ...]:
-        """Return the ids of a subset that the evaluation rule names, checked against their digest.
-
-        Raises UsageError when the protocol has no such subset.
-        """
-        return self._checked(dataset, subset)
-
-    def digest(self, dataset: Dataset) -> str:
+    def digest(self, dataset: Dataset, *, partial: bool = False) -> str:
         """Return what results must share to stand in one table: version, lists, class table, metric convention."""
-        split = self.split(dataset)
-        return digest_json(
-            {
-                "version": self.version,
-                "labeled": digest_ids(split.labeled),
-                "unlabeled": digest_ids(split.unlabeled),
-                "select": digest_ids(self.evaluated(dataset, self.evaluation.select_on)),
-                "report": digest_ids(self.evaluated(dataset, self.evaluation.report_on)),
-                "classes": dataset.class_names,
-                "ignore_index": dataset.ignore_index,
-                "mean": self.evaluation.classes,
-            }
-        )
+        rule = self.rule()
+        scored = {
+            key: digest_ids(self.evaluated(dataset, subset, partial=partial))
+            for key, subset in (("select", rule.select_on), ("report", rule.report_on))
+        }
+        return self._digest(dataset, self.split(dataset, partial=partial), scored)
+
+    def official_digest(self, split: Split) -> str:
+        """Return the digest from its lists alone, without the data set: that of every complete and official copy."""
+        rule = self.rule()
+        scored = {"select": self.subsets[rule.select_on].sha256, "report": self.subsets[rule.report_on].sha256}
+        return self._digest(self.dataset_class(), split, scored)
 
     def dataset_class(self) -> type[Dataset]:
         """Return the data set's class, found by its name."""
@@ -122,33 +158,55 @@ class Protocol(Record):
         """Return the data set below ``root``; raise DataError when it is not there."""
         return self.dataset_class()(root)
 
-    def _checked(self, dataset: Dataset, subset: str) -> tuple[str, ...]:
-        if subset not in self.subsets:
-            raise unknown("subset", subset, self.subsets, f"{self.name} has {', '.join(sorted(self.subsets))}.")
-        ids = tuple(dataset.ids(subset))
-        expected = self.subsets[subset]
-        found = digest_ids(ids)
-        if found != expected.sha256:
+    def _digest(self, dataset: Dataset | type[Dataset], split: Split, scored: dict[str, str]) -> str:
+        return digest_json(
+            {
+                "version": self.version,
+                "labeled": digest_ids(split.labeled),
+                "unlabeled": digest_ids(split.unlabeled),
+                **scored,
+                "classes": dataset.class_names,
+                "ignore_index": dataset.ignore_index,
+                "mean": self.rule().classes,
+            }
+        )
+
+    def _labeled(self, pool: Sequence[str], find: Callable[[str], Sequence[str]]) -> Sequence[str]:
+        if self.labeled == "all":
+            return pool
+        if (seed := names.hash_seed(self.family)) is not None:
+            return hashed(pool, self.labeled, seed)
+        if self.list is None:
+            raise DataError(f"protocol '{self.name}' has no list for the family '{self.family}'", _NEXT_STEP)
+        return self.computed() or find(self.list.sha256)
+
+    def _present(self, ids: Sequence[str], pool: Sequence[str], kind: str, partial: bool) -> tuple[str, ...]:
+        """Return the ids, sorted, after checking that the pool has them; with ``partial`` those that it has."""
+        if not partial:
+            lists.check(ids, f"the {kind} list of {self.name}", pool)
+        present = tuple(sorted(set(ids).intersection(pool)))
+        if not present and ids:
             raise DataError(
-                f"the list '{subset}' of {self.dataset} has {len(ids)} ids with the digest {found[:12]}, "
-                f"protocol {self.name} means {expected.count} with {expected.sha256[:12]}",
-                "Use the official list; a benchmark on another one needs another protocol.",
+                f"none of the {len(ids)} {kind} images of {self.name} is on disk",
+                f"Use {self.dataset}-<n>@hash0, or more data.",
+            )
+        return present
+
+    def _find(self, sha256: str) -> Sequence[str]:
+        ids = lists.kept(sha256)
+        if ids is None:
+            raise DataError(
+                f"the list of protocol {self.name} is not at hand (digest {sha256[:12]})",
+                f"Run 'semibench protocol fetch {self.name}', or 'semibench protocol import' with a copy of it.",
             )
         return ids
-
-
-class Split(NamedTuple):
-    """Ids of labelled and unlabelled training images: disjoint, together the whole pool."""
-
-    labeled: Sequence[str]
-    unlabeled: Sequence[str]
 
 
 def load(name: str) -> Protocol:
     """Return the protocol called ``name``.
 
-    Raises UsageError with the nearest names, or with the families of an ambiguous bare name.
+    Raises UsageError with the nearest names, or with those that an ambiguous one may mean.
     """
     entry = names.resolve(name)
-    document: dict[str, Any] = {key: entry.document[key] for key in entry.document.keys() - {"protocols", "archives"}}
+    document: dict[str, Any] = {key: value for key, value in entry.document.items() if key not in ("protocols", "archives")}
     return Protocol.parse({**document, **entry.table, "name": entry.name}, f"the catalogue entry '{entry.name}'")

@@ -165,10 +165,10 @@ class Recipe(Record):
         return self
 
     def total_steps(self, n_labeled: int, n_unlabeled: int) -> int:
-        """Return the length of a run in optimizer steps."""
+        """Return the length of a run in optimizer steps; where nothing is unlabelled, epochs are over the labelled list."""
         if self.steps is not None or self.epochs is None:
             return self.steps or 0
-        is_labeled = self.epochs.over == "labeled"
+        is_labeled = self.epochs.over == "labeled" or not n_unlabeled
         count = n_labeled if is_labeled else n_unlabeled
         size = self.batch.labeled if is_labeled else self.batch.unlabeled
         per_epoch = count // size if self.epochs.rounding == "floor" else -(-count // size)
@@ -182,4 +182,4 @@ class Published(Record):
     recipe: Recipe
     network: Options
     method: Options = {}
-    evaluation: Options = {}  # departures from the protocol's evaluation rule
+    rule: str | None = None  # evaluation rule, by its name in the data set's catalogue; None = the protocol's own

@@ -1,16 +1,16 @@
 import pytest
 
 from semibench.errors import DataError
-from semibench.protocols.archive import Archive, archives, document
-from semibench.protocols.names import CATALOG
+from semibench.protocols.archive import Archive, archives
+from semibench.protocols.names import documents
 
-DATASETS = sorted(path.stem for path in CATALOG.glob("*.toml"))
+DATASETS = sorted(documents())
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_catalogue_file_declares_its_archives_without_mistake(dataset):
     names = [archive.name for archive in archives(dataset)]
-    assert len(names) == len(set(names)) == len(document(dataset).get("archives", ()))
+    assert len(names) == len(set(names)) == len(documents()[dataset].get("archives", ()))
 
 
 @pytest.mark.parametrize("dataset", ["voc", "cityscapes", "coco", "ade20k", "camvid", "pascal_context"])

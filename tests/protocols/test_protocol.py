@@ -10,6 +10,7 @@ from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.datasets.camvid import CamVid
 from semibench.protocols.protocol import EvaluationRule, load
 
+WHOLE = load("camvid-all").rules["whole"].model_dump()
 POOL = tuple(f"image{number}" for number in range(10))
 
 
@@ -46,8 +47,17 @@ def protocol(**changes):
 def test_every_catalogued_protocol_is_valid_and_complete(name):
     loaded = load(name)
     assert loaded.name == name
-    assert {loaded.evaluation.select_on, loaded.evaluation.report_on, "train"} <= set(loaded.subsets)
+    assert {loaded.rule().select_on, loaded.rule().report_on, loaded.pool} <= set(loaded.subsets)
     assert loaded.recipe.total_steps(100, 100) > 0
+
+
+@pytest.mark.parametrize("name", sorted(names.documents()))
+def test_the_evaluation_rules_of_a_data_set_score_the_same_images_and_classes(name):
+    loaded = load(f"{name}-1@hash0")
+    assert (
+        len({(loaded.rule(rule).select_on, loaded.rule(rule).report_on, loaded.rule(rule).classes) for rule in loaded.rules})
+        == 1
+    )
 
 
 def test_labelled_and_unlabelled_ids_are_disjoint_and_together_the_pool():
@@ -85,10 +95,8 @@ def test_a_family_without_a_list_is_refused():
     [
         pytest.param({"labeled": 5}, id="number of labels"),
         pytest.param({"family": "hash1"}, id="partition"),
-        pytest.param(
-            {"evaluation": {**load("camvid-all").evaluation.model_dump(), "classes": "all"}}, id="which classes count"
-        ),
-        pytest.param({"evaluation": {**load("camvid-all").evaluation.model_dump(), "report_on": "val"}}, id="reported subset"),
+        pytest.param({"rules": {"whole": WHOLE | {"classes": "all"}}}, id="which classes count"),
+        pytest.param({"rules": {"whole": WHOLE | {"report_on": "val"}}}, id="reported subset"),
     ],
 )
 def test_the_digest_changes_with_what_a_number_means(change):
@@ -101,9 +109,8 @@ def test_the_digest_does_not_change_with_the_recipe():
 
 
 def test_an_unknown_key_names_the_known_ones():
-    evaluation = load("camvid-all").evaluation.model_dump() | {"checkpiont": "best"}
-    with pytest.raises(UsageError, match=r"unknown key 'evaluation\.checkpiont' in the test\. Nearest: checkpoint"):
-        protocol(evaluation=evaluation)
+    with pytest.raises(UsageError, match=r"unknown key 'rules\.whole\.checkpiont' in the test\. Nearest: checkpoint"):
+        protocol(rules={"whole": WHOLE | {"checkpiont": "best"}})
 
 
 def test_a_data_set_that_is_not_there_is_refused_when_it_is_opened():

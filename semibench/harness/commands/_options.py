@@ -32,6 +32,12 @@ checkpoint = click.option(
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:<n> or mps.")
 
 
+rule = click.option("--rule", help="Evaluation rule of the data set; see 'semibench protocol show'.  [default: the protocol's]")
+partial = click.option(
+    "--partial", is_flag=True, help="Use what is on disk of the protocol's lists; the result is custom and has another digest."
+)
+
+
 class Seeds(click.ParamType[tuple[int, ...]]):
     """A list of seeds: ``0,1,2`` or ``0-4``; empty for ``all``, those of the protocol."""
 
@@ -64,16 +70,19 @@ seeds = click.option(
 
 
 def configuration(command: Command) -> Command:
-    """Add the options that set values by hand, handed on as one ``settings`` tuple beside ``division`` and ``config``."""
+    """Add the options that set values, handed on as one ``settings`` tuple beside ``division``, ``rule`` and ``config``."""
 
     @click.option("--division", type=click.Choice(["controlled", "published"]), default="controlled", show_default=True,
                   help="The protocol's recipe, or the method's own for this data set.")  # fmt: skip
+    @rule
     @click.option("--config", type=click.Path(path_type=Path), help="TOML file of values, such as 'semibench show' prints.")
     @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set one value, such as recipe.steps=60.")
     @click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16", "fp16"]), help="Short for --set recipe.precision=…")
+    @partial
     @functools.wraps(command)
-    def with_settings(*args: Any, settings: tuple[str, ...], precision: str | None, **kwargs: Any) -> Any:
+    def with_settings(*args: Any, settings: tuple[str, ...], precision: str | None, partial: bool, **kwargs: Any) -> Any:
         by_flag = (f"recipe.precision={precision}",) if precision else ()
+        by_flag += ("run.partial=true",) if partial else ()
         return command(*args, settings=settings + by_flag, **kwargs)
 
     return with_settings  # type: ignore[return-value]  # wraps keeps the signature that click reads
@@ -84,6 +93,7 @@ def requests(
     protocol: str,
     seeds: tuple[int, ...],
     division: Literal["controlled", "published"],
+    rule: str | None,
     config: Path | None,
     settings: tuple[str, ...],
 ) -> list["Request"]:
@@ -92,4 +102,4 @@ def requests(
     from semibench.protocols.protocol import load
 
     loaded = load(protocol)
-    return [Request(method, loaded, seed, division, config, settings) for seed in seeds or loaded.seeds]
+    return [Request(method, loaded, seed, division, rule, config, settings) for seed in seeds or loaded.seeds]

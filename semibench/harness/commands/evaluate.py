@@ -12,17 +12,30 @@ from semibench.harness.commands import _options
 @click.argument("run", type=click.Path(path_type=Path))
 @_options.checkpoint
 @click.option("--subset", help="Images to score.  [default: the subset that the protocol reports on]")
+@_options.rule
+@_options.partial
 @_options.data_root
 @_options.device
 @_options.json_output
 def command(
-    run: Path, checkpoint: Literal["last", "best"], subset: str | None, data_root: Path | None, device: str, as_json: bool
+    run: Path,
+    checkpoint: Literal["last", "best"],
+    subset: str | None,
+    rule: str | None,
+    partial: bool,
+    data_root: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
-    """Score a checkpoint of the run in the folder RUN again, and print per-class and mean IoU."""
+    """Score a checkpoint of the run in the folder RUN again, and print per-class and mean IoU.
+
+    Without --rule, the rule is that of the run.
+    """
     from semibench.harness.evaluate import to_scores
     from semibench.harness.reopen import reopen
 
     scorer, step = reopen(run, checkpoint, device)
+    scorer = scorer.under(rule=rule, partial=partial)
     dataset = scorer.protocol.open(data_root)
     subset = subset or scorer.configuration.evaluation.report_on
     evaluation = scorer.evaluate(dataset, subset)
