@@ -4,17 +4,20 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, processes many
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import tomlkit
 from hypothesis import settings
 from PIL import Image
 
 from semibench.harness.cli import main
-from semibench.hashing import digest_json
+from semibench.hashing import digest_ids, digest_json
+from semibench.protocols import names
 from semibench.protocols.protocol import EvaluationRule
 from semibench.reports import result as record
 from semibench.reports.figures import derive
@@ -22,6 +25,88 @@ from semibench.reports.result import Cost, Digests, Latency, Provenance, Result,
 
 settings.register_profile("semibench", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("semibench")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what commands keep in a folder of the test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("SEMIBENCH_CACHE", str(folder))
+    return folder
+
+
+class Published(NamedTuple):
+    """A catalogue of one data set with 20 training images, and a checkout of the repository that holds its lists."""
+
+    checkout: Path
+    prefix: str  # of every source: owner/name@commit
+    lists: dict[str, tuple[str, ...]]  # file of the checkout -> ids
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
+    """Replace the catalogue by one of CamVid with small lists, of which nothing is kept yet."""
+    pool = tuple(f"image{number:02}" for number in range(20))
+    order = [int(number) for number in np.random.default_rng(0).permutation(20)]
+    lists = {
+        "lists/train.txt": pool,
+        "lists/val.txt": ("val0", "val1"),
+        "lists/classic.txt": pool[:4],
+        "lists/random.txt": pool[3:7],
+        "lists/leaky_rest.txt": pool[3:10],
+    }
+    found = Published(tmp_path / "checkout", f"owner/lists@{'c' * 40}", lists)
+    for name, ids in lists.items():
+        path = found.checkout / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"JPEGImages/{id}.jpg masks/{id}.png\n" for id in ids))
+    (found.checkout / "order.pkl").write_bytes(pickle.dumps(np.array(order)))
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    document = _document(found, tuple(pool[place] for place in order[:5]))
+    (catalog / "camvid.toml").write_text(tomlkit.dumps(document))
+    monkeypatch.setattr(names, "CATALOG", catalog)
+    names.documents.cache_clear()
+    names.entries.cache_clear()
+    yield found
+    monkeypatch.undo()
+    names.documents.cache_clear()
+    names.entries.cache_clear()
+
+
+def _document(published: Published, permuted: tuple[str, ...]) -> dict[str, Any]:
+    def pinned(file: str) -> dict[str, Any]:
+        ids = published.lists[file]
+        return {"count": len(ids), "sha256": digest_ids(ids), "source": f"{published.prefix}:{file}"}
+
+    def labeled(file: str) -> dict[str, Any]:
+        return {key: value for key, value in pinned(file).items() if key != "count"}
+
+    applied = f"{published.prefix}:order.pkl applied to {published.prefix}:lists/train.txt (first 5)"
+    classic = labeled("lists/classic.txt")
+    own = pinned("lists/leaky_rest.txt") | {"defect": "image03 is also labelled"}
+    protocols = {
+        "camvid-all": {"labeled": "all", "family": "official"},
+        "camvid-4@classic": {"labeled": 4, "family": "classic", "list": classic, "canonical": True, "aliases": ["1/5 Classic"]},
+        "camvid-4@random": {
+            "labeled": 4,
+            "family": "random",
+            "list": labeled("lists/random.txt"),
+            "aliases": ["1/5", "1/5 blended"],
+        },
+        "camvid-4@leaky": {"labeled": 4, "family": "leaky", "list": classic, "unlabeled": own, "aliases": ["1/5 blended"]},
+        "camvid-5@permuted": {"labeled": 5, "family": "permuted", "list": {"sha256": digest_ids(permuted), "source": applied}},
+    }
+    subsets = {"train": pinned("lists/train.txt"), "val": pinned("lists/val.txt"), "test": pinned("lists/val.txt")}
+    rules = {"whole": {"mode": "whole", "select_on": "val", "report_on": "val", "source": "the test"}}
+    rules["sliding"] = rules["whole"] | {"mode": "sliding", "window": [64, 64], "stride": [32, 32]}
+    changes = {
+        "rules": rules,
+        "subsets": subsets,
+        "fine": "val",
+        "protocols": {key: {"about": key} | table for key, table in protocols.items()},
+    }
+    return {**names.documents()["camvid"], **changes}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import hashlib
 import random
 import re
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
@@ -49,13 +49,6 @@ class UnlabeledList(Record):
     source: str
     pool: str | None = None  # subset that its ids are of; None = that of the labelled ids
     defect: str | None = None  # why it differs, where that is an error
-
-
-class Split(NamedTuple):
-    """Ids of labelled and unlabelled training images: disjoint, and together the pool, unless a published list is not so."""
-
-    labeled: Sequence[str]
-    unlabeled: Sequence[str]
 
 
 def hashed(pool: Sequence[str], count: int, seed: int) -> tuple[str, ...]:

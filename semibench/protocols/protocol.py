@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import PositiveInt, model_validator
 
@@ -11,7 +11,7 @@ from semibench.errors import DataError, unknown
 from semibench.hashing import digest_ids, digest_json
 from semibench.protocols import lists, names
 from semibench.protocols.datasets.base import Dataset
-from semibench.protocols.partition import LabeledList, Split, Subset, UnlabeledList, hashed, numbered, shuffle_seed, shuffled
+from semibench.protocols.partition import LabeledList, Subset, UnlabeledList, hashed, numbered, shuffle_seed, shuffled
 from semibench.protocols.recipe import Options, Recipe
 from semibench.records import Record
 
@@ -55,6 +55,13 @@ class NamedRule(EvaluationRule):
     """An evaluation rule of the catalogue, with where it comes from."""
 
     source: str
+
+
+class Split(NamedTuple):
+    """Ids of labelled and unlabelled training images: disjoint, and together the pool, unless a published list is not so."""
+
+    labeled: Sequence[str]
+    unlabeled: Sequence[str]
 
 
 class Protocol(Record):

@@ -7,7 +7,9 @@ import pytest
 
 from semibench.errors import UsageError
 from semibench.harness.configure import Request, Resolved, flatten, resolve
+from semibench.methods.supervised import Supervised
 from semibench.protocols.protocol import load
+from semibench.protocols.recipe import Published
 
 
 def ask(*settings: str, file: Path | None = None, method: str = "fixmatch") -> Resolved:
@@ -155,3 +157,38 @@ def test_a_value_that_was_taken_away_stays_away_when_the_toml_is_read_back(tmp_p
     file = tmp_path / "resolved.toml"
     file.write_text(resolved.to_toml())
     assert ask(file=file).configuration.model_dump() == resolved.configuration.model_dump()
+
+
+# Evaluation rules and parts of a data set.
+
+
+def test_another_rule_of_the_data_set_is_taken_as_it_is_with_its_origin() -> None:
+    protocol = load("cityscapes-100")
+    resolved = resolve(Request("supervised", protocol, rule="sliding-769"))
+    assert resolved.configuration.evaluation == protocol.rule("sliding-769")
+    assert resolved.configuration.division == "controlled"
+    assert resolved.origins["evaluation.window"] == "rule 'sliding-769' of cityscapes"
+
+
+def test_a_rule_that_the_data_set_does_not_have_is_refused() -> None:
+    with pytest.raises(UsageError, match="evaluation rule 'whoel' not found; nearest: whole"):
+        resolve(Request("supervised", load("shapes-48"), rule="whoel"))
+
+
+@pytest.mark.parametrize(("rule", "taken"), [(None, "sliding-798"), ("whole", "whole")], ids=["published", "named"])
+def test_a_published_recipe_names_its_rule_unless_another_is_asked_for(
+    rule: str | None, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol = load("cityscapes-100")
+    published = Published(source="the test", recipe=protocol.recipe, network=protocol.network, rule="sliding-798")
+    monkeypatch.setattr(Supervised, "published", {"cityscapes": published})
+    resolved = resolve(Request("supervised", protocol, division="published", rule=rule))
+    assert resolved.configuration.evaluation == protocol.rule(taken)
+    assert resolved.configuration.division == "published"
+
+
+def test_a_part_of_the_data_set_makes_the_division_custom() -> None:
+    resolved = ask("run.partial=true")
+    assert resolved.configuration.division == "custom"
+    assert resolved.origins["run.partial"] == "--set"
+    assert ask("run.partial=false").configuration.division == "controlled"

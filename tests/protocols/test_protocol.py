@@ -5,7 +5,7 @@ import pytest
 
 from semibench.errors import DataError, UsageError
 from semibench.hashing import digest_ids
-from semibench.protocols import names
+from semibench.protocols import lists, names
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.datasets.camvid import CamVid
 from semibench.protocols.protocol import EvaluationRule, load
@@ -151,3 +151,108 @@ def test_windows_may_stand_side_by_side():
 def test_a_subset_that_the_protocol_does_not_have_is_refused_with_those_that_it_has():
     with pytest.raises(UsageError, match=r"subset 'vall' not found; nearest: val\. .* has test, train, val\."):
         protocol().evaluated(Listed(), "vall")
+
+
+# Published lists.
+
+
+def on_disk(published, **changes):
+    """A data set with the subsets of the small catalogue."""
+    subsets = {
+        name: published.lists[f"lists/{file}.txt"] for name, file in (("train", "train"), ("val", "val"), ("test", "val"))
+    }
+    return Listed(**subsets | changes)
+
+
+def test_a_published_list_divides_the_pool(published):
+    lists.keep(published.lists["lists/random.txt"])
+    split = load("camvid-4@random").split(on_disk(published))
+    assert split.labeled == ("image03", "image04", "image05", "image06")
+    assert len(split.unlabeled) == 16
+
+
+def test_a_published_list_that_is_not_at_hand_says_how_to_get_it(published):
+    with pytest.raises(DataError, match=r"camvid-4@random is not at hand .*'semibench protocol fetch camvid-4@random'"):
+        load("camvid-4@random").split(on_disk(published))
+
+
+def test_an_unlabelled_list_of_its_own_is_used_with_its_defect(published):
+    lists.keep(published.lists["lists/classic.txt"])
+    lists.keep(published.lists["lists/leaky_rest.txt"])
+    split = load("camvid-4@leaky").split(on_disk(published))
+    assert set(split.labeled) & set(split.unlabeled) == {"image03"}
+    assert len(split.unlabeled) == 7
+    assert load("camvid-4@leaky").digest(on_disk(published)) != load("camvid-4@classic").digest(on_disk(published))
+
+
+def test_the_digest_follows_from_the_lists_alone(published):
+    lists.keep(published.lists["lists/random.txt"])
+    official = load("camvid-4@random")
+    dataset = official.dataset_class()
+    there = type("There", (Listed,), {"class_names": dataset.class_names})(**on_disk(published).lists)
+    assert official.official_digest(official.split(there)) == official.digest(there)
+
+
+def test_unlabelled_images_of_another_subset_must_be_on_disk(published):
+    table = names.documents()["camvid"]["protocols"]["camvid-4@leaky"]
+    table["unlabeled"]["pool"] = "extra"
+    for ids in published.lists.values():
+        lists.keep(ids)
+    extra = published.lists["lists/leaky_rest.txt"]
+    assert load("camvid-4@leaky").split(on_disk(published, extra=extra)).unlabeled == extra
+    with pytest.raises(DataError, match="the unlabelled list of camvid-4@leaky names 2 images that are missing on disk"):
+        load("camvid-4@leaky").split(on_disk(published, extra=extra[2:]))
+
+
+# A part of the data set.
+
+
+def test_a_part_of_the_data_set_is_refused_unless_it_is_asked_for(published):
+    lists.keep(published.lists["lists/random.txt"])
+    part = on_disk(published, train=("image03", "image04", "image19"), val=("val1",))
+    official = load("camvid-4@random")
+    with pytest.raises(DataError, match="--partial"):
+        official.split(part)
+    assert official.split(part, partial=True) == (("image03", "image04"), ("image19",))
+    assert official.evaluated(part, "val", partial=True) == ("val1",)
+
+
+def test_the_digest_of_a_part_is_another_and_that_of_all_of_it_is_not(published):
+    lists.keep(published.lists["lists/random.txt"])
+    official, complete = load("camvid-4@random"), on_disk(published)
+    part = on_disk(published, val=("val1",))
+    assert official.digest(part, partial=True) != official.digest(complete)
+    assert official.digest(complete, partial=True) == official.digest(complete)
+
+
+def test_a_hashed_partition_of_a_part_is_taken_from_what_is_there(published):
+    part = on_disk(published, train=("image03", "image04", "image19"))
+    split = load("camvid-2@hash0").split(part, partial=True)
+    assert (len(split.labeled), len(split.unlabeled)) == (2, 1)
+
+
+def test_a_part_without_any_labelled_image_is_refused(published):
+    lists.keep(published.lists["lists/random.txt"])
+    with pytest.raises(DataError, match="none of the 4 labelled images of camvid-4@random is on disk"):
+        load("camvid-4@random").split(on_disk(published, train=("image00",)), partial=True)
+
+
+# Evaluation rules.
+
+
+def test_a_rule_is_the_protocol_s_own_unless_it_is_named(published):
+    official = load("camvid-4@random")
+    assert official.rule() == official.rule("whole")
+    assert official.rule("sliding").window == (64, 64)
+
+
+def test_where_a_rule_comes_from_does_not_change_its_digest(published):
+    official = load("camvid-4@random")
+    assert official.rule().digest() == EvaluationRule(mode="whole", select_on="val", report_on="val").digest()
+
+
+def test_a_rule_that_does_not_exist_is_refused_with_those_that_do(published):
+    with pytest.raises(
+        UsageError, match=r"evaluation rule 'slidding' not found; nearest: sliding\. camvid has sliding, whole\."
+    ):
+        load("camvid-4@random").rule("slidding")

@@ -46,6 +46,10 @@ def test_a_list_shorter_than_a_batch_still_takes_a_step_per_epoch():
     assert in_epochs(count=5, over="labeled").total_steps(n_labeled=2, n_unlabeled=100) == 5
 
 
+def test_where_nothing_is_unlabelled_epochs_are_over_the_labelled_list():
+    assert in_epochs(count=2, over="unlabeled").total_steps(n_labeled=100, n_unlabeled=0) == 2 * 25
+
+
 def test_a_recipe_without_a_length_is_refused():
     with pytest.raises(UsageError, match="give steps or epochs"):
         parse(steps=None)

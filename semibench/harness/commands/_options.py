@@ -81,9 +81,9 @@ def configuration(command: Command) -> Command:
     @partial
     @functools.wraps(command)
     def with_settings(*args: Any, settings: tuple[str, ...], precision: str | None, partial: bool, **kwargs: Any) -> Any:
-        by_flag = (f"recipe.precision={precision}",) if precision else ()
-        by_flag += ("run.partial=true",) if partial else ()
-        return command(*args, settings=settings + by_flag, **kwargs)
+        settings += (f"recipe.precision={precision}",) if precision else ()
+        settings += ("run.partial=true",) if partial else ()
+        return command(*args, settings=settings, **kwargs)
 
     return with_settings  # type: ignore[return-value]  # wraps keeps the signature that click reads
 
