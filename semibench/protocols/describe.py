@@ -1,0 +1,59 @@
+"""What a protocol means, as plain JSON: for ``semibench protocol show`` and the reference pages."""
+
+from typing import Any  # JSON values have no narrower type
+
+from semibench.protocols import names, pins
+from semibench.protocols.difference import count_classes
+from semibench.protocols.protocol import Protocol
+from semibench.protocols.shelf import Shelf
+
+
+def describe(protocol: Protocol) -> dict[str, Any]:
+    """Return everything that the catalogue says about a protocol, without recipe and network."""
+    entry = names.resolve(protocol.name)
+    own = protocol.unlabeled
+    return {
+        "name": protocol.name,
+        "aliases": entry.aliases,
+        "data set": protocol.title,
+        "about": protocol.about,
+        "version": protocol.version,
+        "lists": pins.state(entry),
+        "labeled": {
+            "count": _count(protocol),
+            **(protocol.list.model_dump() if protocol.list else {"source": _rule(protocol)}),
+        },
+        "unlabeled": own.model_dump(exclude_none=True) if own else {"count": _rest(protocol), "source": "the rest of the pool"},
+        "pool": protocol.pool,
+        "subsets": {name: subset.model_dump(exclude_none=True) for name, subset in protocol.subsets.items()},
+        "evaluation": protocol.evaluation,
+        "rules": {
+            name: {**rule.model_dump(mode="json", exclude_none=True), "digest": protocol.rule(name).digest()}
+            for name, rule in protocol.rules.items()
+        },
+        "seeds": list(protocol.seeds),
+        "used_by": list(protocol.used_by),
+        "defects": [*protocol.defects, *([own.defect] if own and own.defect else [])],
+    }
+
+
+def describe_data(protocol: Protocol, shelf: Shelf) -> dict[str, Any]:
+    """Return what lists and files add that are at hand: the digest, and how many labelled images show each class."""
+    split, dataset = shelf.split(protocol), shelf.dataset(protocol)
+    found: dict[str, Any] = {"digest": protocol.official_digest(split)} if split else {}
+    if split and dataset:
+        found |= count_classes(dataset, protocol.pool, split.labeled)._asdict()
+    return found
+
+
+def _count(protocol: Protocol) -> int:
+    return protocol.subsets[protocol.pool].count if protocol.labeled == "all" else protocol.labeled
+
+
+def _rest(protocol: Protocol) -> int:
+    return protocol.subsets[protocol.pool].count - _count(protocol)
+
+
+def _rule(protocol: Protocol) -> str:
+    seed = names.hash_seed(protocol.family)
+    return "the whole pool" if seed is None else f"smallest SHA-256 of '{seed}/<id>'; see docs/hashed-partitions.md"
