@@ -71,6 +71,8 @@ def loaded_by(work: str, *arguments: str | Path) -> tuple[set[str], str]:
         (["list", "protocols"], "shapes-48"),
         (["list", "datasets"], "camvid"),
         (["list", "methods", "--json"], '"fixmatch"'),
+        (["protocol", "list"], "voc-92@classic"),
+        (["protocol", "list", "coco", "--json"], '"coco 1/512"'),
         (["run", "--help"], "--protocol"),
     ],
     ids=" ".join,
