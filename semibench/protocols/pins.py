@@ -41,8 +41,10 @@ def own(entry: names.Entry) -> list[Pin]:
 
 
 def needed(entry: names.Entry) -> list[Pin]:
-    """Return the lists of one protocol and the subsets of its data set."""
-    return [*_subsets(entry.document), *own(entry)]
+    """Return the lists of one protocol, its pool, and the subsets that it is scored on."""
+    rule = entry.document["rules"][entry.table.get("evaluation", entry.document["evaluation"])]
+    used = {entry.table.get("pool", "train"), rule["select_on"], rule["report_on"]}
+    return [*(pin for pin in _subsets(entry.document) if pin.kind in used), *own(entry)]
 
 
 def by_digest(pins: Iterable[Pin]) -> dict[str, list[Pin]]:

@@ -137,7 +137,7 @@ class Protocol(Record):
         if found != expected.sha256 and not partial:
             raise DataError(
                 f"the list '{subset}' of {self.dataset} has {len(ids)} ids with the digest {found[:12]}, "
-                f"protocol {self.name} means {expected.count} with {expected.sha256[:12]}",
+                f"protocol {self.name} means {expected.count} with {expected.sha256[:12]}{_missing(expected, ids)}",
                 "Use the official list; give --partial to try things on a part of the data set.",
             )
         return ids
@@ -207,6 +207,13 @@ class Protocol(Record):
                 f"Run 'semibench protocol fetch {self.name}', or 'semibench protocol import' with a copy of it.",
             )
         return ids
+
+
+def _missing(subset: Subset, ids: Sequence[str]) -> str:
+    """Say which ids are missing on disk, where the official list is at hand to know."""
+    official = lists.kept(subset.sha256) or numbered(subset.source, subset.count) or ()
+    missing = sorted(set(official).difference(ids))
+    return f"; {len(missing)} are missing on disk, such as '{missing[0]}'" if missing else ""
 
 
 def load(name: str) -> Protocol:

@@ -3,12 +3,11 @@ import pytest
 from semibench.protocols import lists, names, pins
 
 
-def test_a_pin_says_whose_list_it_is_and_which(published):
+def test_a_protocol_needs_its_lists_its_pool_and_what_it_is_scored_on(published):
     titles = [pin.title for pin in pins.needed(names.resolve("camvid-4@leaky"))]
     assert titles == [
         "list 'train' of camvid",
         "list 'val' of camvid",
-        "list 'test' of camvid",
         "list 'labeled' of camvid-4@leaky",
         "list 'unlabeled' of camvid-4@leaky",
     ]

@@ -217,6 +217,15 @@ def test_a_part_of_the_data_set_is_refused_unless_it_is_asked_for(published):
     assert official.evaluated(part, "val", partial=True) == ("val1",)
 
 
+def test_images_that_are_missing_on_disk_are_named_where_the_official_list_is_at_hand(published):
+    part = on_disk(published, train=published.lists["lists/train.txt"][2:])
+    with pytest.raises(DataError, match=r"means 20 with [0-9a-f]{12}\. Use the official list"):
+        load("camvid-all").split(part)
+    lists.keep(published.lists["lists/train.txt"])
+    with pytest.raises(DataError, match="; 2 are missing on disk, such as 'image00'"):
+        load("camvid-all").split(part)
+
+
 def test_the_digest_of_a_part_is_another_and_that_of_all_of_it_is_not(published):
     lists.keep(published.lists["lists/random.txt"])
     official, complete = load("camvid-4@random"), on_disk(published)
