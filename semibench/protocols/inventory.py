@@ -10,7 +10,7 @@ from semibench.protocols.archive import archives
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.fetching import absent, home
 from semibench.protocols.names import documents
-from semibench.protocols.protocol import Subset
+from semibench.protocols.partition import Subset
 
 
 @dataclass(frozen=True)

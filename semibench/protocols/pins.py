@@ -73,5 +73,5 @@ def state(entry: names.Entry) -> State:
 def _subsets(document: Mapping[str, Any]) -> list[Pin]:
     return [
         Pin(document["dataset"], name, pinned["count"], pinned["sha256"], pinned.get("source"))
-        for name, pinned in document["subsets"].items()
+        for name, pinned in document.get("subsets", {}).items()
     ]

@@ -13,8 +13,7 @@ from semibench.errors import DataError, unknown
 from semibench.hashing import digest_ids, digest_json
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.inventory import available
-from semibench.protocols.partition import hashed
-from semibench.protocols.protocol import Subset
+from semibench.protocols.partition import Subset, hashed
 
 SAMPLE = 50  # pairs of each subset that a quick look decodes, those with the smallest hashes
 

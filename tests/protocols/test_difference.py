@@ -27,7 +27,7 @@ class Drawn(Dataset):
     def image(self, id):
         raise AssertionError("no image is needed to count classes")
 
-    def read_mask(self, id):
+    def decode_mask(self, id):
         return np.array(self.masks[id], np.uint8)
 
 

@@ -32,13 +32,15 @@ def command(
     Without --rule, the rule is that of the run.
     """
     from semibench.harness.evaluate import to_scores
+    from semibench.harness.progress import Meter
     from semibench.harness.reopen import reopen
 
-    scorer, step = reopen(run, checkpoint, device)
-    scorer = scorer.under(rule=rule, partial=partial)
-    dataset = scorer.protocol.open(data_root)
-    subset = subset or scorer.configuration.evaluation.report_on
-    evaluation = scorer.evaluate(dataset, subset)
+    with Meter() as meter:
+        scorer, step = reopen(run, checkpoint, device, meter)
+        scorer = scorer.under(rule=rule, partial=partial)
+        dataset = scorer.protocol.open(data_root)
+        subset = subset or scorer.configuration.evaluation.report_on
+        evaluation = scorer.evaluate(dataset, subset)
     scores = to_scores(evaluation, subset, step, scorer.configuration.evaluation)
     if as_json:
         click.echo(scores.model_dump_json())
