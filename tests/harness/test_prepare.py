@@ -53,7 +53,7 @@ def test_weights_that_fit_nowhere_are_found_out_before_the_run(tmp_path: Path) -
 
 
 def test_what_can_run_is_prepared_and_nothing_is_written_yet(tmp_path: Path) -> None:
-    assert order(tmp_path).total == 1200
+    assert order(tmp_path).total == 1000
     assert not list(tmp_path.iterdir())
 
 

@@ -38,7 +38,7 @@ def test_a_dry_run_gives_scripts_what_would_run(call: Call, tmp_path: Path) -> N
     code, output, _ = call("run", *WANTED, "--seed", "3,4", "--dry-run", "--json", "--output", tmp_path)
     first, second = json.loads(output)
     assert code == 0
-    assert (first["state"], first["labeled"], first["steps"]) == ("new", 48, 1200)
+    assert (first["state"], first["labeled"], first["steps"]) == ("new", 48, 1000)
     assert second["configuration"]["seed"] == 4
     assert first["folder"].endswith(first["run_id"][:12])
 
