@@ -12,7 +12,7 @@ from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from semibench.protocols.datasets.camvid import CamVid
-from semibench.protocols.verification import Verification, select, verify
+from semibench.protocols.verify_data import Verification, select, verify
 
 PAIRS = 2000
 SIZE = (375, 500)  # VOC's usual one, (H, W)

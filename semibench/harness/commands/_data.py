@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from semibench.protocols.inventory import Inventory
-    from semibench.protocols.verification import Verification
+    from semibench.protocols.verify_data import Verification
 
 SHOWN = 20  # problems that are printed; JSON holds all
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semibench.protocols.difference import ClassCounts, Difference, Overlap
-from semibench.protocols.verify import Finding
+from semibench.protocols.verify_lists import Finding
 
 
 def describe(description: Mapping[str, Any]) -> str:

@@ -134,17 +134,17 @@ def verify(
     from semibench import plugins
     from semibench.errors import DataError
     from semibench.harness.progress import Meter
-    from semibench.protocols import inventory, verification
+    from semibench.protocols import inventory, verify_data
     from semibench.protocols.datasets.base import Dataset
 
     opened = plugins.find_class(plugins.DATASET, dataset, Dataset)(data_root)
-    chosen = verification.select(opened, subset, quick)
+    chosen = verify_data.select(opened, subset, quick)
     published = {} if partial else inventory.expected(dataset)
     expected = {name: value for name, value in published.items() if subset in (None, name)}
     total = len({id for ids in chosen.values() for id in ids})
     with Meter() as meter:
         count = _data.counter(meter.show, f"verify {dataset}", total)
-        found = verification.verify(opened, chosen, expected, workers or _cores(), count)
+        found = verify_data.verify(opened, chosen, expected, workers or _cores(), count)
     click.echo(_data.to_json(found) if as_json else _data.describe(found), nl=as_json)
     if found.problems:
         number = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"

@@ -10,7 +10,7 @@ from semibench.harness.commands import _options
 
 if TYPE_CHECKING:
     from semibench.protocols.names import Entry
-    from semibench.protocols.verify import Finding
+    from semibench.protocols.verify_lists import Finding
 
 _lists = click.option("--lists", type=click.Path(path_type=Path), help="Folder of lists, instead of those that are kept.")
 _names = click.argument("names", nargs=-1)
@@ -131,16 +131,16 @@ def verify(names: tuple[str, ...], everything: bool, lists: Path | None, data_ro
     protocols are also checked against the data set on disk.
     """
     from semibench.harness.commands import _protocol_text
-    from semibench.protocols import verify as checks
+    from semibench.protocols import verify_lists
     from semibench.protocols.protocol import load
     from semibench.protocols.shelf import Shelf
 
     protocols = [load(entry.name) for entry in _entries(names, everything, None)]
     shelf = Shelf(lists, data_root)
     if lists is not None:
-        findings = checks.verify_folder(shelf, () if everything else [protocol.name for protocol in protocols])
+        findings = verify_lists.verify_folder(shelf, () if everything else [protocol.name for protocol in protocols])
     else:
-        findings = [finding for protocol in protocols for finding in checks.verify_kept(protocol, shelf)]
+        findings = [finding for protocol in protocols for finding in verify_lists.verify_kept(protocol, shelf)]
     click.echo(_protocol_text.findings(findings))
     _raise_first(findings, is_absence_wrong=not everything)
     for protocol in [] if everything else protocols:

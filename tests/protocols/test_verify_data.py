@@ -11,7 +11,7 @@ from semibench.hashing import digest_ids, digest_json
 from semibench.protocols.datasets.camvid import CamVid
 from semibench.protocols.datasets.shapes import Shapes
 from semibench.protocols.protocol import Subset
-from semibench.protocols.verification import SAMPLE, select, verify
+from semibench.protocols.verify_data import SAMPLE, select, verify
 
 NOBODY = lambda number: None  # noqa: E731  # nobody watches
 

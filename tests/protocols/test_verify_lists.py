@@ -7,7 +7,7 @@ from semibench.errors import DataError
 from semibench.protocols import lists, names
 from semibench.protocols.protocol import load
 from semibench.protocols.shelf import Shelf
-from semibench.protocols.verify import verify_folder, verify_kept
+from semibench.protocols.verify_lists import verify_folder, verify_kept
 
 SPLITS = Path(__file__).parents[2].parent / "shared" / "splits"
 
