@@ -64,8 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(total - start))
         self.end_headers()
         end = start + server.breaks_at.pop(0) if server.breaks_at else total
+        server.sent += len(server.content[start:end])  # before the client can go on
         self.wfile.write(server.content[start:end])
-        server.sent += len(server.content[start:end])
 
 
 @pytest.fixture
