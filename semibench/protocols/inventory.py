@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from semibench import plugins
 from semibench.errors import DataError, SemibenchError
+from semibench.protocols import pins
 from semibench.protocols.archive import archives
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.fetching import absent, home
@@ -44,30 +46,39 @@ class Inventory:
     problem: str | None
     archives: Sequence[ArchiveState]
     subsets: Mapping[str, SubsetState]
+    absent: Mapping[str, str]  # subset -> why it is not there
+
+
+class Available(NamedTuple):
+    """The ids of each subset that is on disk, and why the others are not."""
+
+    ids: dict[str, Sequence[str]]
+    absent: dict[str, DataError]
 
 
 def take(name: str, root: Path | None) -> Inventory:
     """Look at everything that belongs to a data set at or below ``root``."""
     try:
         dataset = plugins.find_class(plugins.DATASET, name, Dataset)(root)
-        subsets = {subset: _look(dataset, subset, ids) for subset, ids in available(dataset).items()}
+        ids, absent = available(dataset)
+        subsets = {subset: _look(dataset, subset, listed) for subset, listed in ids.items()}
     except SemibenchError as error:
-        return Inventory(name, None, str(error), _archive_states(name, root, None), {})
+        return Inventory(name, None, str(error), _archive_states(name, root, None), {}, {})
     place = str(dataset.root) if dataset.root else None
-    return Inventory(name, place, None, _archive_states(name, root, dataset.root), subsets)
+    reasons = {subset: str(error) for subset, error in absent.items()}
+    return Inventory(name, place, None, _archive_states(name, root, dataset.root), subsets, reasons)
 
 
-def available(dataset: Dataset) -> dict[str, Sequence[str]]:
-    """Return the ids of each subset that is on disk; raise DataError with the last reason when none is."""
-    found: dict[str, Sequence[str]] = {}
-    reason: DataError | None = None
+def available(dataset: Dataset) -> Available:
+    """Return the ids of each subset that is on disk; raise DataError with the first reason when none is."""
+    found = Available({}, {})
     for subset in dataset.subsets:
         try:
-            found[subset] = dataset.ids(subset)
+            found.ids[subset] = dataset.ids(subset)
         except DataError as error:  # not all publish, or everybody keeps, all of them
-            reason = error
-    if reason and not found:
-        raise reason
+            found.absent[subset] = error
+    if not found.ids:
+        raise next(iter(found.absent.values()))
     return found
 
 
@@ -75,6 +86,12 @@ def expected(name: str) -> dict[str, Subset]:
     """Return what the catalogue says about the lists of a data set."""
     tables = documents().get(name, {}).get("subsets", {})
     return {subset: Subset.parse(table, f"the subsets of '{name}'", DataError) for subset, table in tables.items()}
+
+
+def required(name: str) -> set[str]:
+    """Return the subsets that the protocols of a data set train on and are scored on, unless they say otherwise."""
+    document = documents().get(name, {})
+    return pins.used_subsets(document) if "rules" in document else set()
 
 
 def _archive_states(name: str, root: Path | None, found: Path | None) -> list[ArchiveState]:

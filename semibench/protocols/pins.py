@@ -42,9 +42,14 @@ def own(entry: names.Entry) -> list[Pin]:
 
 def needed(entry: names.Entry) -> list[Pin]:
     """Return the lists of one protocol, its pool, and the subsets that it is scored on."""
-    rule = entry.document["rules"][entry.table.get("evaluation", entry.document["evaluation"])]
-    used = {entry.table.get("pool", "train"), rule["select_on"], rule["report_on"]}
+    used = used_subsets(entry.document, entry.table)
     return [*(pin for pin in _subsets(entry.document) if pin.kind in used), *own(entry)]
+
+
+def used_subsets(document: Mapping[str, Any], table: Mapping[str, Any] = {}) -> set[str]:
+    """Return the pool and the subsets that are scored on, of a data set or of one protocol's own table."""
+    rule = document["rules"][table.get("evaluation", document["evaluation"])]
+    return {table.get("pool", document.get("pool", "train")), rule["select_on"], rule["report_on"]}
 
 
 def by_digest(pins: Iterable[Pin]) -> dict[str, list[Pin]]:

@@ -38,7 +38,7 @@ def pending(dataset: Dataset) -> list[str]:
     """Return the ids without a current prepared mask, none where the masks need no conversion."""
     if dataset.conversion is None:
         return []
-    ids = dict.fromkeys(id for listed in available(dataset).values() for id in listed)
+    ids = dict.fromkeys(id for listed in available(dataset).ids.values() for id in listed)
     return [id for id in ids if not dataset.is_prepared(id)]
 
 

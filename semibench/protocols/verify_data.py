@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semibench.errors import DataError, unknown
 from semibench.hashing import digest_ids, digest_json
 from semibench.protocols.datasets.base import Dataset
-from semibench.protocols.inventory import available
+from semibench.protocols.inventory import available, expected, required
 from semibench.protocols.partition import Subset, hashed
 
 SAMPLE = 50  # pairs of each subset that a quick look decodes, those with the smallest hashes
@@ -24,6 +24,7 @@ class Problem(NamedTuple):
     subset: str
     id: str | None  # None: of the list as a whole
     what: str
+    next_step: str
 
 
 class Verified(NamedTuple):
@@ -31,8 +32,10 @@ class Verified(NamedTuple):
 
     listed: int  # ids
     decoded: int  # pairs of them
-    images: str  # SHA-256 over ids and decoded pixels; JPEG decoders may differ by a level
-    masks: str  # the same of the masks: what a result calls the digest of its truth
+    images: (
+        str | None
+    )  # None: not all could be decoded. Else SHA-256 over ids and decoded pixels; JPEG decoders may differ by a level
+    masks: str | None  # the same of the masks: what a result calls the digest of its truth
 
 
 class Verification(NamedTuple):
@@ -43,25 +46,35 @@ class Verification(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """Digests of one decoded pair, and what is wrong with it."""
+    """Digests of one pair, empty where it could not be decoded, and what is wrong with it."""
 
     image: str
     mask: str
-    problems: Sequence[str]
+    problems: Sequence[DataError]
+
+
+def expect(dataset: Dataset, subset: str | None, *, partial: bool) -> dict[str, Subset | None]:
+    """Return the subsets that must be there, of one or of all, with the list of each that was published.
+
+    With ``partial`` any list will do, but a part of a data set still has every subset that protocols use.
+    """
+    published = {} if partial else expected(dataset.name)
+    names = (subset,) if subset else dict.fromkeys((*available(dataset).ids, *sorted(required(dataset.name))))
+    return {name: published.get(name) for name in names}
 
 
 def select(dataset: Dataset, subset: str | None, quick: bool) -> dict[str, Sequence[str]]:
     """Return the ids to decode of one subset, or of each that is on disk: all of them, or a sample that is always the same."""
     if subset is not None and subset not in dataset.subsets:
         raise unknown("subset", subset, dataset.subsets, f"{dataset.name} has {', '.join(dataset.subsets)}.")
-    lists = available(dataset) if subset is None else {subset: dataset.ids(subset)}
+    lists = available(dataset).ids if subset is None else {subset: dataset.ids(subset)}
     return {name: hashed(ids, min(SAMPLE, len(ids)), 0) if quick else ids for name, ids in lists.items()}
 
 
 def verify(
     dataset: Dataset,
     chosen: Mapping[str, Sequence[str]],
-    expected: Mapping[str, Subset],
+    expected: Mapping[str, Subset | None],
     workers: int,
     on_done: Callable[[int], None],
 ) -> Verification:
@@ -78,50 +91,60 @@ def verify(
             on_done(1)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C ends what runs, not what waits
-    problems = [Problem(name, None, _absence(dataset, name)) for name in expected if name not in chosen]
+    problems = [_problem(name, None, _absence(dataset, name)) for name in expected if name not in chosen]
     subsets: dict[str, Verified] = {}
     for name, listed in chosen.items():
         whole = dataset.ids(name)
-        problems += [Problem(name, None, what) for what in _compare(whole, expected.get(name))]
-        problems += [Problem(name, id, what) for id in listed for what in pairs[id].problems]
+        problems += [_problem(name, None, error) for error in _compare(whole, expected.get(name))]
+        problems += [_problem(name, id, error) for id in listed for error in pairs[id].problems]
+        decoded = sum(bool(pairs[id].image and pairs[id].mask) for id in listed)
         images, masks = ({id: getattr(pairs[id], kind) for id in listed} for kind in ("image", "mask"))
-        subsets[name] = Verified(len(whole), len(listed), digest_json(images), digest_json(masks))
+        subsets[name] = Verified(len(whole), decoded, _digest_all(images), _digest_all(masks))
     return Verification(subsets, problems)
 
 
-def _compare(ids: Sequence[str], expected: Subset | None) -> list[str]:
+def _problem(subset: str, id: str | None, error: DataError) -> Problem:
+    return Problem(subset, id, error.what, error.next_step)
+
+
+def _compare(ids: Sequence[str], published: Subset | None) -> list[DataError]:
     problems = []
     if len(set(ids)) < len(ids):
-        problems.append(f"the list names {len(ids) - len(set(ids))} images twice")
-    if expected and digest_ids(ids) != expected.sha256:
-        problems.append(
+        problems.append(DataError(f"the list names {len(ids) - len(set(ids))} images twice", "Use the published list."))
+    if published and digest_ids(ids) != published.sha256:
+        what = (
             f"the list has {len(ids)} images with the digest {digest_ids(ids)[:12]}, "
-            f"published are {expected.count} with {expected.sha256[:12]}"
+            f"published are {published.count} with {published.sha256[:12]}"
         )
+        problems.append(DataError(what, "Complete the data set, or give --partial to verify a part of it."))
     return problems
 
 
-def _absence(dataset: Dataset, subset: str) -> str:
+def _absence(dataset: Dataset, subset: str) -> DataError:
     try:
-        return f"{len(dataset.ids(subset))} images were not looked at"
+        return DataError(f"{len(dataset.ids(subset))} images were not looked at", "Verify this subset, too.")
     except DataError as error:
-        return error.what
+        return error
 
 
 def _look(dataset: Dataset, id: str) -> _Pair:
     image, image_problem = _decode(dataset.image, id)
     mask, mask_problem = _decode(dataset.mask, id)
-    problems = [what for what in (image_problem, mask_problem) if what]
+    problems = [problem for problem in (image_problem, mask_problem) if problem]
     if image is not None and mask is not None and image.shape[:2] != mask.shape:
-        problems.append(f"image and mask differ in size: {image.shape[:2]} and {mask.shape} (height, width)")
+        problems.append(dataset.mismatch(id, image, mask))
     return _Pair(_digest(image), _digest(mask), problems)
 
 
-def _decode(read: Callable[[str], NDArray[np.uint8]], id: str) -> tuple[NDArray[np.uint8] | None, str]:
+def _decode(read: Callable[[str], NDArray[np.uint8]], id: str) -> tuple[NDArray[np.uint8] | None, DataError | None]:
     try:
-        return read(id), ""
+        return read(id), None
     except DataError as error:
-        return None, error.what
+        return None, DataError(error.what, error.next_step)  # without its frames, which hold pixels
+
+
+def _digest_all(digests: Mapping[str, str]) -> str | None:
+    return digest_json(digests) if all(digests.values()) else None
 
 
 def _digest(pixels: NDArray[np.uint8] | None) -> str:

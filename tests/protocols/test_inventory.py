@@ -1,7 +1,7 @@
 import pytest
 
 from semibench.protocols.datasets.camvid import CamVid
-from semibench.protocols.inventory import available, expected, take
+from semibench.protocols.inventory import available, expected, required, take
 
 
 def test_what_is_there_is_counted(camvid):
@@ -55,7 +55,30 @@ def test_a_subset_that_is_not_there_leaves_the_others(camvid, monkeypatch):
     monkeypatch.setattr(CamVid, "subsets", ("train", "val", "test", "extra"))
     dataset = CamVid.__new__(CamVid)
     dataset._lists = {"train": ("a",), "val": ("b",)}
-    assert available(dataset) == {"train": ("a",), "val": ("b",)}
+    found = available(dataset)
+    assert found.ids == {"train": ("a",), "val": ("b",)}
+    assert list(found.absent) == ["test", "extra"]
+
+
+def test_a_subset_that_is_not_there_says_why(camvid, monkeypatch):
+    ids = CamVid.ids
+    monkeypatch.setattr(CamVid, "ids", lambda self, subset: ids(self, subset.replace("test", "nothing")))
+    found = take("camvid", camvid)
+    assert list(found.subsets) == ["train", "val"]
+    assert found.absent["test"].startswith("'camvid' has no subset 'nothing'. Use one of")
+
+
+@pytest.mark.parametrize(
+    ("name", "subsets"),
+    [
+        ("cityscapes", {"train", "val"}),  # not train_extra, which hardly anybody has
+        ("camvid", {"train", "val", "test"}),
+        ("voc", {"train", "val"}),
+        ("pascal_context", set()),
+    ],
+)
+def test_the_subsets_that_protocols_use_are_required(name, subsets):
+    assert required(name) == subsets
 
 
 def test_the_catalogue_says_how_many_images_were_published():

@@ -11,7 +11,7 @@ from semibench.hashing import digest_ids, digest_json
 from semibench.protocols.datasets.camvid import CamVid
 from semibench.protocols.datasets.shapes import Shapes
 from semibench.protocols.protocol import Subset
-from semibench.protocols.verify_data import SAMPLE, select, verify
+from semibench.protocols.verify_data import SAMPLE, expect, select, verify
 
 NOBODY = lambda number: None  # noqa: E731  # nobody watches
 
@@ -21,7 +21,7 @@ def run(dataset, workers=1, expected=None, **chosen):
 
 
 def problems(dataset, **options):
-    return [tuple(problem) for problem in run(dataset, **options).problems]
+    return [problem[:3] for problem in run(dataset, **options).problems]
 
 
 def test_a_whole_data_set_has_no_problems(camvid):
@@ -91,6 +91,19 @@ def test_all_faults_are_named_in_one_call(camvid):
     ]
 
 
+def test_what_could_not_be_decoded_has_no_digest_and_is_not_counted(camvid):
+    remove_mask(camvid)
+    train = run(CamVid(camvid)).subsets["train"]
+    assert (train.listed, train.decoded, train.masks) == (5, 4, None)
+    assert len(train.images) == 64
+
+
+def test_a_problem_says_what_to_do(camvid):
+    color_mask(camvid)
+    (problem,) = run(CamVid(camvid)).problems
+    assert problem.next_step.startswith("Use the official index or palette masks, not colored copies.")
+
+
 def published(camvid):
     dataset = CamVid(camvid)
     lists = {name: dataset.ids(name) for name in dataset.subsets}
@@ -115,6 +128,25 @@ def test_a_subset_that_is_published_and_not_there_is_a_problem(camvid):
     ((subset, id, what),) = problems(CamVid(camvid), expected=expected)
     assert (subset, id) == ("extra", None)
     assert "no subset 'extra'" in what
+
+
+@pytest.mark.parametrize("partial", [False, True], ids=["all of it", "a part"])
+@pytest.mark.parametrize(
+    ("missing", "expected"), [("extra", []), ("train", ["train"]), ("test", ["test"])], ids=["extra", "pool", "scored"]
+)
+def test_only_a_subset_that_protocols_use_has_to_be_there(camvid, monkeypatch, partial, missing, expected):
+    dataset, ids = CamVid(camvid), CamVid.ids
+
+    def without(self, subset):
+        if subset in (missing, "extra"):
+            raise DataError(f"no {subset}", "Get it.")
+        return ids(self, subset)
+
+    monkeypatch.setattr(CamVid, "subsets", (*CamVid.subsets, "extra"))
+    monkeypatch.setattr(CamVid, "ids", without)
+    wanted = expect(dataset, None, partial=partial)
+    found = verify(dataset, select(dataset, None, quick=False), wanted, 1, NOBODY)
+    assert [problem.subset for problem in found.problems if problem.what.startswith("no ")] == expected
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -181,5 +213,5 @@ def test_a_data_set_without_any_list_says_why(camvid, monkeypatch):
 
     dataset = CamVid(camvid)
     monkeypatch.setattr(CamVid, "ids", refuse)
-    with pytest.raises(DataError, match="no test"):
+    with pytest.raises(DataError, match="no train"):
         select(dataset, None, quick=False)

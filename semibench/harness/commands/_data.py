@@ -1,7 +1,7 @@
 """What the commands of ``semibench data`` print."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from semibench.protocols.inventory import Inventory
     from semibench.protocols.verify_data import Verification
 
-SHOWN = 20  # problems that are printed; JSON holds all
+SHOWN = 20  # problems of a kind that are printed; JSON holds all
 
 
 def counter(show: Callable[[str, int, int | None], None], title: str, total: int) -> Callable[[int], None]:
@@ -42,6 +42,8 @@ def show(inventory: "Inventory") -> None:
         without = f", {subset.incomplete} without a file" if subset.incomplete else ""
         prepared = "" if subset.prepared is None else f", {subset.prepared} of {subset.count} masks prepared"
         click.echo(f"  {name:32} {subset.count}{of} images{size}{without}{prepared}")
+    for name, reason in inventory.absent.items():
+        click.echo(f"  {name:32} {reason}")
 
 
 def to_json(found: "Verification") -> str:
@@ -55,10 +57,20 @@ def describe(found: "Verification") -> str:
     lines = []
     for name, verified in found.subsets.items():
         lines.append(f"{name:12} {verified.decoded} of {verified.listed} pairs decoded")
-        lines.append(f"{'':12} images {verified.images}")
-        lines.append(f"{'':12} masks  {verified.masks}")
-    shown = found.problems[:SHOWN]
-    lines += [f"{problem.subset}{f' {problem.id}' if problem.id else ''}: {problem.what}" for problem in shown]
-    if len(found.problems) > SHOWN:
-        lines.append(f"and {len(found.problems) - SHOWN} more; --json lists all")
+        lines.append(f"{'':12} images {verified.images or 'not all decoded'}")
+        lines.append(f"{'':12} masks  {verified.masks or 'not all decoded'}")
+    kinds: dict[str, dict[tuple[str, str], list[str | None]]] = {}  # what to do -> subset, what is wrong -> images
+    for problem in found.problems:
+        kinds.setdefault(problem.next_step, {}).setdefault((problem.subset, problem.what), []).append(problem.id)
+    for next_step, problems in kinds.items():
+        lines += [f"{subset}{_which(ids)}: {what}" for (subset, what), ids in list(problems.items())[:SHOWN]]
+        if len(problems) > SHOWN:
+            lines.append(f"and {len(problems) - SHOWN} more; --json lists all")
+        lines.append(f"  {next_step}")
     return "\n".join(lines) + "\n"
+
+
+def _which(ids: Sequence[str | None]) -> str:
+    if len(ids) > 1:
+        return f", {len(ids)} images such as {ids[0]}"
+    return f" {ids[0]}" if ids[0] else ""

@@ -134,13 +134,12 @@ def verify(
     from semibench import plugins
     from semibench.errors import DataError
     from semibench.harness.progress import Meter
-    from semibench.protocols import inventory, verify_data
+    from semibench.protocols import verify_data
     from semibench.protocols.datasets.base import Dataset
 
     opened = plugins.find_class(plugins.DATASET, dataset, Dataset)(data_root)
     chosen = verify_data.select(opened, subset, quick)
-    published = {} if partial else inventory.expected(dataset)
-    expected = {name: value for name, value in published.items() if subset in (None, name)}
+    expected = verify_data.expect(opened, subset, partial=partial)
     total = len({id for ids in chosen.values() for id in ids})
     with Meter() as meter:
         count = _data.counter(meter.show, f"verify {dataset}", total)
@@ -148,7 +147,7 @@ def verify(
     click.echo(_data.to_json(found) if as_json else _data.describe(found), nl=as_json)
     if found.problems:
         number = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
-        raise DataError(f"{dataset} has {number}", "Fetch it again, or mend what is named above.")
+        raise DataError(f"{dataset} has {number}", "Mend what is named above.")
 
 
 def _required(data_root: Path | None) -> Path:

@@ -101,11 +101,15 @@ class Dataset(ABC):
         """Return image and mask of one id, after checking that they have the same size."""
         image, mask = self.image(id), self.mask(id)
         if image.shape[:2] != mask.shape:
-            raise DataError(
-                f"image and mask of '{id}' differ in size: {image.shape[:2]} and {mask.shape} (height, width)",
-                "One of the two files belongs to another version of the data set; download it again.",
-            )
+            raise self.mismatch(id, image, mask)
         return image, mask
+
+    def mismatch(self, id: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> DataError:
+        """Build the error for an image and a mask of different sizes."""
+        return DataError(
+            f"image and mask of '{id}' differ in size: {image.shape[:2]} and {mask.shape} (height, width)",
+            "One of the two files belongs to another version of the data set; download it again.",
+        )
 
     @property
     def name(self) -> str:

@@ -52,7 +52,7 @@ class COCO(Dataset):
     def __init__(self, root: Path | None) -> None:
         super().__init__(root)
         self.conversion = "last-wins" if any((self.root / "annotations").glob("instances_*2017.json")) else None
-        self._objects: dict[Path, dict[int, Objects]] = {}
+        self._parsed: dict[Path, dict[int, Objects] | DataError] = {}
 
     @classmethod
     def locate(cls, root: Path | None) -> Path:
@@ -78,20 +78,20 @@ class COCO(Dataset):
         path = self.annotation(id)
         if path.suffix == ".png":
             return partial(read_index, path)
-        if path not in self._objects:
-            self._objects[path] = load(path, self._categories())
-        if int(id) not in self._objects[path]:
+        objects = self._objects(path)
+        if int(id) not in objects:
             raise DataError(
                 f"{path.name} does not know the image {id} of {self.files(id)[0].parent.name}",
                 "Use the images and the annotations of the same subset of COCO 2017.",
             )
-        return partial(draw, self._objects[path][int(id)], id)
+        return partial(draw, objects[int(id)], id)
 
     def read_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the prepared mask; decode it only where that takes no minute, for every process of a run would."""
         path = self.annotation(id)
         if self.conversion is not None and not self.is_prepared(id) and path.is_file() and path.stat().st_size > SLOW:
-            raise DataError(f"the mask of image '{id}' is not prepared", "Run 'semibench data prepare coco' once.")
+            folder = self.files(id)[0].parent.name
+            raise DataError(f"the masks of {folder} are not all prepared", "Run 'semibench data prepare coco' once.")
         return super().read_mask(id)
 
     def files(self, id: str) -> tuple[Path, ...]:
@@ -103,6 +103,18 @@ class COCO(Dataset):
         if self.conversion is None:
             return self.root / f"{subset}2017" / image.name, self.root / "masks" / f"{id}.png"
         return self.root / f"{subset}2017" / image.name, self.root / "annotations" / f"instances_{subset}2017.json"
+
+    def _objects(self, path: Path) -> dict[int, Objects]:
+        """Return what a file of annotations holds, parsed once; a damaged one is not parsed again for each image."""
+        if path not in self._parsed:
+            try:
+                self._parsed[path] = load(path, self._categories())
+            except DataError as error:
+                self._parsed[path] = error
+        parsed = self._parsed[path]
+        if isinstance(parsed, DataError):
+            raise DataError(parsed.what, parsed.next_step)
+        return parsed
 
     def _categories(self) -> dict[int, str]:
         return dict(zip((number for number in range(1, 91) if number not in UNUSED), self.class_names[1:], strict=True))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from semibench import plugins
+from semibench.errors import DataError
 from semibench.harness.evaluate import evaluate
 from semibench.protocols import names as catalog
 from semibench.protocols.datasets.base import read_index
@@ -146,6 +148,13 @@ def test_status_lists_every_data_set(call: Call, camvid: Path) -> None:
     assert names == list(plugins.summaries(plugins.DATASET))
 
 
+def test_status_says_why_a_subset_is_not_there(call: Call, camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = CamVid.ids
+    monkeypatch.setattr(CamVid, "ids", lambda self, subset: ids(self, subset.replace("test", "nothing")))
+    output = call("data", "status", "camvid", "--data-root", camvid)[1]
+    assert re.search(r"^  test +'camvid' has no subset 'nothing'", output, re.MULTILINE)
+
+
 def test_status_counts_for_scripts(call: Call, camvid: Path) -> None:
     code, output, _ = call("data", "status", "camvid", "--data-root", camvid, "--json")
     found = json.loads(output)["camvid"]
@@ -212,12 +221,26 @@ def test_the_first_problems_are_printed_and_the_others_counted(call: Call, camvi
     assert "and 50 more; --json lists all" in output
 
 
+def test_what_is_wrong_with_many_images_alike_is_said_once_with_what_to_do(
+    call: Call, camvid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DataError("the masks are not prepared", "Prepare them.")
+
+    monkeypatch.setattr(CamVid, "decode_mask", refuse)
+    code, output, _ = call("data", "verify", "camvid", "--partial", "--subset", "train", "--data-root", camvid)
+    assert code == 4
+    assert output.endswith("train, 5 images such as train_0: the masks are not prepared\n  Prepare them.\n")
+    assert "masks  not all decoded" in output
+
+
 def test_scripts_get_every_problem_and_the_digests(call: Call, camvid: Path) -> None:
     Image.fromarray(np.full((6, 8), 200, np.uint8)).save(camvid / "valannot" / "val_1.png")
     code, output, _ = call("data", "verify", "camvid", "--partial", "--workers", "2", "--json", "--data-root", camvid)
     found = json.loads(output)
     assert code == 4
     assert [(problem["subset"], problem["id"]) for problem in found["problems"]] == [("val", "val_1")]
+    assert found["problems"][0]["next_step"].startswith("Check that the masks are the official index masks")
     assert found["subsets"]["test"]["listed"] == 3
     assert len(found["subsets"]["test"]["masks"]) == 64
 

@@ -134,10 +134,20 @@ def test_a_prepared_mask_that_is_older_than_the_annotations_is_not_read(root):
 def test_large_annotations_are_not_parsed_while_training(root, monkeypatch):
     monkeypatch.setattr(coco, "SLOW", 10)
     dataset = COCO(root)
-    with pytest.raises(DataError, match=r"000000000009' is not prepared.*semibench data prepare coco"):
+    with pytest.raises(DataError, match=r"masks of train2017 are not all prepared.*semibench data prepare coco"):
         dataset.mask(name(OBJECTS))
     prepare(dataset, name(OBJECTS), MASKS[OBJECTS])
     assert dataset.mask(name(OBJECTS)).tolist() == MASKS[OBJECTS]
+
+
+def test_a_damaged_file_is_not_parsed_again_for_each_image(root, monkeypatch):
+    (root / "annotations" / "instances_train2017.json").write_text("{")
+    dataset = COCO(root)
+    with pytest.raises(DataError, match="truncated or damaged"):
+        dataset.mask(name(OBJECTS))
+    monkeypatch.setattr(coco, "load", lambda *_: pytest.fail("it was parsed again"))
+    with pytest.raises(DataError, match="truncated or damaged"):
+        dataset.mask(name(CROWD))
 
 
 def test_ready_made_masks_are_read_where_there_are_no_annotations(root):
