@@ -60,8 +60,9 @@ def prepare(order: Order) -> Prepared:
     if order.weights is not None and not order.weights.is_file():
         raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
     _check_parts(configuration, dataset, split, order.weights)
-    for subset in (configuration.evaluation.select_on, configuration.evaluation.report_on):
-        protocol.evaluated(dataset, subset, partial=partial)
+    scored = [protocol.evaluated(dataset, subset, partial=partial) for subset in _scored(configuration)]
+    for id in (id for ids in (split.labeled, *scored) for id in ids[:1]):
+        dataset.pair(id)  # masks that are all of another kind, or not prepared, are found now
     digest = protocol.digest(dataset, partial=partial)
     run_id = digest_json(
         {
@@ -84,6 +85,10 @@ def check_precision(precision: str, device: str) -> None:
         raise UsageError(
             f"precision {precision} needs a CUDA device, this run is on '{device}'", "Use --precision bf16 or fp32."
         )
+
+
+def _scored(configuration: Configuration) -> tuple[str, str]:
+    return configuration.evaluation.select_on, configuration.evaluation.report_on
 
 
 def _check_parts(configuration: Configuration, dataset: Dataset, split: Split, weights: Path | None) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from safetensors.torch import save_file
-from torch import zeros
+from torch import uint8, zeros
 
 from semibench.errors import DataError, SemibenchError, UsageError
 from semibench.harness.configure import Request
@@ -43,6 +44,15 @@ def test_a_method_that_learns_from_unlabelled_images_needs_some(tmp_path: Path) 
     with pytest.raises(UsageError, match="no unlabelled images"):
         order(tmp_path, protocol="shapes-all")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("subset", ["train", "val", "test"])
+def test_masks_that_are_no_masks_are_found_out_before_the_run(camvid: Path, tmp_path: Path, subset: str) -> None:
+    for path in (camvid / f"{subset}annot").iterdir():
+        Image.fromarray(zeros(6, 8, 3, dtype=uint8).numpy()).save(path)
+    request = Request("supervised", load("camvid-2@hash0"), settings=("run.partial=true", "run.device=cpu"))
+    with pytest.raises(DataError, match="has the mode RGB"):
+        prepare(Order(request, camvid, tmp_path / "runs"))
 
 
 def test_weights_that_fit_nowhere_are_found_out_before_the_run(tmp_path: Path) -> None:
