@@ -2,6 +2,7 @@
 
 from typing import Any  # JSON values have no narrower type
 
+from semibench.errors import DataError
 from semibench.protocols import names, pins
 from semibench.protocols.difference import count_classes
 from semibench.protocols.protocol import Protocol
@@ -38,11 +39,18 @@ def describe(protocol: Protocol) -> dict[str, Any]:
 
 
 def describe_data(protocol: Protocol, shelf: Shelf) -> dict[str, Any]:
-    """Return what lists and files add that are at hand: the digest, and how many labelled images show each class."""
+    """Return what lists and files add that are at hand: the digest, and how many labelled images show each class.
+
+    A data set that cannot be read is no reason not to describe a protocol.
+    """
     split, dataset = shelf.split(protocol), shelf.dataset(protocol)
     found: dict[str, Any] = {"digest": protocol.official_digest(split)} if split else {}
     if split and dataset:
-        found |= count_classes(dataset, protocol.pool, split.labeled)._asdict()
+        try:
+            counts = count_classes(dataset, protocol.pool, split.labeled)
+        except DataError as error:
+            return found | {"images_per_class": f"not known: {error}"}
+        found |= counts._asdict() if counts.images_on_disk else {"images_on_disk": 0}
     return found
 
 
