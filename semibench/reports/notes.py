@@ -48,7 +48,8 @@ def _rule(rule: EvaluationRule) -> str:
     parts = ["whole images"]
     if rule.mode == "sliding" and rule.window and rule.stride:
         window, stride = " x ".join(map(str, rule.window)), " x ".join(map(str, rule.stride))
-        parts = [f"windows of {window}, stride {stride}, mean of {rule.average}"]
+        border = {"shift": "moved inside", "cut": "cut off"}[rule.border]
+        parts = [f"windows of {window}, stride {stride}, {border} at the border, mean of {rule.average}"]
     if rule.short_side is not None:
         parts.append(f"short side enlarged to {rule.short_side}")
     if rule.multiple_of is not None:

@@ -144,7 +144,10 @@ def test_a_best_checkpoint_and_windows_are_said(make_result):
     )
     [table] = _tables([make_result(evaluation=rule)])
     notes = "\n".join(table.notes)
-    assert "the best checkpoint (chosen on val): windows of 9 x 8, stride 6 x 5, mean of probabilities" in notes
+    assert (
+        "the best checkpoint (chosen on val): windows of 9 x 8, stride 6 x 5, moved inside at the border, mean of probabilities"
+        in notes
+    )
     assert "over all classes, absent ones as 0" in notes
 
 
