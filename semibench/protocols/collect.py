@@ -1,6 +1,6 @@
 """Take lists from where a user has them: a checkout of a repository, a collection of lists, or one text file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ from semibench.errors import DataError, SemibenchError
 from semibench.hashing import digest_ids
 from semibench.protocols import lists, names, pins, sources
 from semibench.protocols.pins import Pin
-from semibench.protocols.shelf import Claim, claims
+from semibench.protocols.shelf import Claim, Shelf, claims
+from semibench.protocols.verify_lists import misplaced
 
 
 class Taken(NamedTuple):
@@ -48,13 +49,19 @@ def take_file(path: Path, name: str | None = None) -> Taken:
     wanted = pins.everything() if name is None else pins.needed(names.resolve(name))
     found = tuple(pin for pin in wanted if pin.sha256 == digest)
     if not found:
-        expected = "; ".join(f"{pin.title} has {pin.size} with {pin.sha256}" for pin in wanted) if name else ""
-        raise DataError(
-            f"{path} holds {len(ids)} ids with the digest {digest}, which is no list of {name or 'the catalogue'}",
-            f"Expected: {expected}." if name else "Give --as PROTOCOL to see what is expected of that one.",
-        )
+        raise _unknown_list(path, ids, digest, wanted if name else (), name)
     lists.keep(ids)
     return Taken(path, found)
+
+
+def _unknown_list(path: Path, ids: Sequence[str], digest: str, wanted: Sequence[Pin], name: str | None) -> DataError:
+    """Build the error for a list that is none, with what is expected and, of the list most like it, why it cannot be it."""
+    what = f"{path} holds {len(ids)} ids with the digest {digest}, which is no list of {name or 'the catalogue'}"
+    if not wanted:
+        return DataError(what, "Give --as PROTOCOL to see what is expected of that one.")
+    likely = min(wanted, key=lambda pin: abs(pin.size - len(ids)))
+    expected = "; ".join(f"{pin.title} has {pin.size} with {pin.sha256}" for pin in wanted)
+    return DataError("; ".join(filter(None, (what, misplaced(likely, ids, Shelf())))), f"Expected: {expected}.")
 
 
 def _take(path: Path, known: dict[str, list[Pin]], claimed: list[Claim]) -> Taken | None:

@@ -48,6 +48,21 @@ def verify_kept(protocol: Protocol, shelf: Shelf) -> Iterator[Finding]:
         yield _check_kept(Pin(protocol.name, pins.UNLABELED, own.count, own.sha256, None), shelf.find(own.sha256), shelf)
 
 
+def misplaced(pin: Pin, ids: Sequence[str], shelf: Shelf) -> str | None:
+    """Say which ids of a training list are outside its pool or are scored on, as far as those lists are at hand."""
+    if pin.kind not in (pins.LABELED, pins.UNLABELED):
+        return None
+    protocol = load(pin.owner)
+    own = protocol.unlabeled if pin.kind == pins.UNLABELED else None
+    pool = shelf.subset(protocol, own.pool if own and own.pool else protocol.pool)
+    held_out = shelf.subset(protocol, protocol.rule().report_on) or ()
+    try:
+        lists.check(ids, f"the {pin.title}", pool, held_out, where="in the pool")
+    except DataError as error:
+        return error.what
+    return None
+
+
 def _check_kept(pin: Pin, ids: Sequence[str] | None, shelf: Shelf) -> Finding:
     if ids is None:
         return Finding(pin.owner, pin.kind, expected=pin.sha256, is_absent=True)
@@ -69,22 +84,9 @@ def _check(pin: Pin, ids: Sequence[str], shelf: Shelf) -> Finding:
     finding = Finding(pin.owner, pin.kind, len(ids), expected, found)
     if expected is None:
         return finding._replace(problem="it cannot be checked: pool or labelled list are not at hand, or wrong")
-    if found != expected or len(ids) != pin.size:
-        return finding._replace(problem=f"expected {pin.size} ids with the digest {expected}, found {len(ids)} with {found}")
-    if pin.kind not in (pins.LABELED, pins.UNLABELED):
-        return finding
-    try:
-        _check_place(load(pin.owner), pin, ids, shelf)
-    except DataError as error:
-        return finding._replace(problem=error.what)
-    return finding
-
-
-def _check_place(protocol: Protocol, pin: Pin, ids: Sequence[str], shelf: Shelf) -> None:
-    own = protocol.unlabeled if pin.kind == pins.UNLABELED else None
-    pool = shelf.subset(protocol, own.pool if own and own.pool else protocol.pool)
-    held_out = shelf.subset(protocol, protocol.rule().report_on) or ()
-    lists.check(ids, f"the {pin.title}", pool, held_out, where="in the pool")
+    is_pinned = found == expected and len(ids) == pin.size
+    what = None if is_pinned else f"expected {pin.size} ids with the digest {expected}, found {len(ids)} with {found}"
+    return finding._replace(problem="; ".join(filter(None, (what, misplaced(pin, ids, shelf)))) or None)
 
 
 def _derived_digest(pin: Pin, shelf: Shelf) -> str | None:

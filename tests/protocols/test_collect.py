@@ -56,6 +56,21 @@ def test_a_file_of_another_protocol_is_refused_with_what_is_expected(published):
         take_file(published.checkout / "lists/classic.txt", "camvid-4@random")
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("val0\nimage01\nimage02\nimage03", "names 1 validation images, such as 'val0'"),
+        ("image00\nimage01\nimage02\nimage99", "names 1 images that are missing in the pool, such as 'image99'"),
+    ],
+    ids=["leak", "stranger"],
+)
+def test_a_file_that_cannot_be_a_training_list_says_why(published, tmp_path, content, why):
+    list(collect(published.checkout))
+    (tmp_path / "mine.txt").write_text(content)
+    with pytest.raises(DataError, match=f"is no list of camvid-4@random; .*{why}"):
+        take_file(tmp_path / "mine.txt", "camvid-4@random")
+
+
 def test_a_file_of_no_protocol_is_refused_with_its_digest(published, tmp_path):
     (tmp_path / "mine.txt").write_text("a\nb")
     with pytest.raises(DataError, match=r"holds 2 ids with the digest [0-9a-f]{64}, which is no list of the catalogue"):

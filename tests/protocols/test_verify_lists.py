@@ -31,6 +31,16 @@ def test_one_other_id_is_a_wrong_list_with_both_digests(published):
     assert f"expected 4 ids with the digest {pinned}, found 4 with " in found["camvid-4@random", "labeled"]
 
 
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [("val0", "names 1 validation images, such as 'val0'"), ("stranger", "missing in the pool, such as 'stranger'")],
+)
+def test_a_wrong_list_that_leaves_its_pool_or_meets_validation_says_so(published, other, why):
+    path = published.checkout / "lists/random.txt"
+    path.write_text(path.read_text().replace("image03", other))
+    assert why in problems(published.checkout)["camvid-4@random", "labeled"]
+
+
 @pytest.mark.parametrize("content", [b"", b"a\na", b"\x00\x01"], ids=["empty", "duplicate", "not text"])
 def test_what_is_no_list_is_a_finding_like_any_other(published, content):
     (published.checkout / "lists/random.txt").write_bytes(content)

@@ -75,11 +75,10 @@ def fetch(names: tuple[str, ...], everything: bool, dataset: str | None, base_ur
     from semibench.errors import DataError, SemibenchError
     from semibench.protocols import lists, pins, sources
 
-    wanted = pins.by_digest(pin for entry in _entries(names, everything, dataset) for pin in pins.needed(entry))
+    needed = (pin for entry in _entries(names, everything, dataset) for pin in pins.needed(entry))
+    wanted = pins.by_digest(filter(pins.is_published, needed))
     failures = []
     for sha256, (pin, *_) in wanted.items():
-        if not pins.is_published(pin):
-            continue
         if lists.path_of(sha256).is_file():
             click.echo(f"kept     {pin.title}")
             continue
@@ -91,7 +90,8 @@ def fetch(names: tuple[str, ...], everything: bool, dataset: str | None, base_ur
             click.echo(f"failed   {pin.title}: {error}", err=True)
     if failures:
         raise DataError(
-            f"{len(failures)} lists could not be fetched, the first is the {failures[0]}", "The reasons stand above."
+            f"{len(failures)} of {len(wanted)} lists could not be fetched, the first is the {failures[0]}",
+            "The reasons stand above.",
         )
 
 
@@ -114,7 +114,9 @@ def import_(path: Path, name: str | None) -> None:
         click.echo(f"taken    {taken.path}: {titles}" if taken.pins else f"refused  {taken.path}: {taken.refusal}")
     refused = [taken for taken in found if taken.refusal]
     if refused:
-        raise DataError(f"{len(refused)} files were refused, the first is {refused[0].path}", "The reasons stand above.")
+        raise DataError(
+            f"{len(refused)} of {len(found)} files were refused, the first is {refused[0].path}", "The reasons stand above."
+        )
     if not found:
         raise DataError(f"{path} holds no list of the catalogue", "'semibench protocol show' names where each is published.")
 

@@ -88,7 +88,7 @@ def test_fetch_keeps_what_it_can_and_names_what_it_cannot(call: Call, published:
     assert code == 4
     assert "fetched  list 'labeled' of camvid-4@classic" in output
     assert "failed   list 'labeled' of camvid-4@random" in errors
-    assert "1 lists could not be fetched" in errors
+    assert "1 of 6 lists could not be fetched" in errors
 
 
 def test_what_is_kept_is_not_fetched_again(call: Call, published: Any) -> None:
@@ -111,7 +111,7 @@ def test_import_says_what_was_taken_and_what_was_refused(call: Call, published: 
     assert code == 4
     assert "classic.txt: list 'labeled' of camvid-4@classic, list 'labeled' of camvid-4@leaky" in output
     assert "refused " in output
-    assert "1 files were refused" in errors
+    assert "1 of 6 files were refused" in errors
 
 
 def test_import_of_a_folder_without_lists_fails(call: Call, published: Any, tmp_path: Path) -> None:
