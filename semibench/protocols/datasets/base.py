@@ -16,7 +16,7 @@ from semibench.protocols.cache import cache_folder
 
 IGNORE_INDEX = 255
 _INCOMPLETE = "Check --data-root and that the data set is complete; download a damaged file again."
-_SWAPPED = "The folders of images and masks may be swapped: check that each is where the data set's layout has it."
+SWAPPED = "The folders of images and masks may be swapped: check that each is where the data set's layout has it."
 Color = tuple[int, int, int]
 
 
@@ -149,7 +149,7 @@ def read_rgb(path: Path, next_step: str = _INCOMPLETE) -> NDArray[np.uint8]:
     """
     image = _open(path, next_step)
     if image.mode == "P" and path.suffix == ".png":
-        raise DataError(f"image {path} has an index per pixel, as masks have", _SWAPPED)
+        raise DataError(f"image {path} has an index per pixel, as masks have", SWAPPED)
     return np.asarray(image.convert("RGB"))
 
 
@@ -157,7 +157,8 @@ def list_images(folder: Path, pattern: str) -> tuple[str, ...]:
     """Return the sorted stems of the files in ``folder`` that match ``pattern``; raise DataError when there are none."""
     ids = tuple(sorted(path.stem for path in folder.glob(pattern) if not path.name.startswith(".")))
     if not ids:
-        raise DataError(f"no file {pattern} found in {folder}", _INCOMPLETE)
+        masks = any(folder.glob(str(Path(pattern).with_suffix(".png"))))
+        raise DataError(f"no file {pattern} found in {folder}", SWAPPED if masks else _INCOMPLETE)
     return ids
 
 
@@ -168,7 +169,7 @@ def read_index(path: Path) -> NDArray[np.uint8]:
         if image.mode.startswith("I"):
             next_step = "Masks have 8 bits a pixel; files of 16 bits hold instance ids: use the class or label masks."
         else:
-            next_step = "Use the official index or palette masks, not colored copies. " + _SWAPPED
+            next_step = "Use the official index or palette masks, not colored copies. " + SWAPPED
         raise DataError(f"mask {path} has the mode {image.mode}, not an index of 8 bits per pixel", next_step)
     return np.asarray(image)
 
@@ -201,5 +202,5 @@ def _open(path: Path, next_step: str) -> Image.Image:
 def _missing(path: Path, next_step: str) -> DataError:
     for other in (path.with_suffix(".png"), path.with_suffix(".jpg")):
         if other.is_file():
-            return DataError(f"file {path} not found, but {other.name} is there", _SWAPPED)
+            return DataError(f"file {path} not found, but {other.name} is there", SWAPPED)
     return DataError(f"file {path} not found", next_step)

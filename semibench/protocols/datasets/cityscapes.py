@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semibench.errors import DataError
-from semibench.protocols.datasets.base import IGNORE_INDEX, Dataset, find_folder, read_index, read_rgb
+from semibench.protocols.datasets.base import IGNORE_INDEX, SWAPPED, Dataset, find_folder, read_index, read_rgb
 
 TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)  # label ids of the 19 classes, in order
 LAST = 33  # the largest label id
@@ -44,11 +44,13 @@ class Cityscapes(Dataset):
         """Return the sorted ids of a subset, such as ``aachen_000000_000019``, of the images that are on disk."""
         if subset not in self.subsets:
             raise self.unknown_subset(subset)
-        found = (self.root / "leftImg8bit" / subset).glob(f"*/*{SUFFIX}")
-        ids = tuple(sorted(path.name.removesuffix(SUFFIX) for path in found))
+        folder = self.root / "leftImg8bit" / subset
+        ids = tuple(sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*/*{SUFFIX}")))
+        if not ids and any(folder.glob("*/*_gt*.png")):
+            raise DataError(f"{folder} holds masks where images should be", SWAPPED)
         if not ids:
             archive = "leftImg8bit_trainextra.zip" if subset == "train_extra" else "leftImg8bit_trainvaltest.zip"
-            raise DataError(f"no image in {self.root}/leftImg8bit/{subset}", f"Unpack {archive} into {self.root}.")
+            raise DataError(f"no image in {folder}", f"Unpack {archive} into {self.root}.")
         return ids
 
     def image(self, id: str) -> NDArray[np.uint8]:

@@ -177,6 +177,12 @@ def test_images_are_listed_sorted_without_hidden_files(tmp_path):
     assert list_images(tmp_path, "*.jpg") == ("a", "b")
 
 
+def test_masks_where_images_are_listed_are_named(tmp_path):
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DataError, match=r"no file \*\.jpg found in .*swapped"):
+        list_images(tmp_path, "*.jpg")
+
+
 @pytest.mark.parametrize("folder", [".", "nowhere"])
 def test_a_folder_without_images_is_named(tmp_path, folder):
     with pytest.raises(DataError, match=r"no file \*\.jpg found in"):

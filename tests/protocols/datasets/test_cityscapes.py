@@ -8,6 +8,7 @@ from PIL import Image
 
 from semibench.errors import DataError
 from semibench.protocols.datasets.cityscapes import Cityscapes
+from semibench.protocols.inventory import available
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "cityscapes-sample"
 LABELS = np.arange(34, dtype=np.uint8).reshape(2, 17)
@@ -103,6 +104,14 @@ def test_swapped_folders_are_recognized(root):
     (root / "kept").rename(mask)
     with pytest.raises(DataError, match=r"mode RGB.*swapped"):
         Cityscapes(root).pair(id)
+
+
+def test_whole_folders_that_are_swapped_are_recognized(root):
+    (root / "leftImg8bit").rename(root / "kept")
+    (root / "gtFine").rename(root / "leftImg8bit")
+    (root / "kept").rename(root / "gtFine")
+    with pytest.raises(DataError, match=r"leftImg8bit/train holds masks where images should be.*swapped"):
+        available(Cityscapes(root))
 
 
 def test_a_subset_that_was_not_downloaded_names_its_archive(root):
