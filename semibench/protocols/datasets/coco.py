@@ -1,8 +1,22 @@
 """COCO 2017: 118,287 training and 5,000 validation photos, 80 kinds of things and background (Lin et al. 2014).
 
-Official folders ``train2017`` and ``val2017``, masks drawn from ``annotations/instances_{train,val}2017.json``. Without those
-files ready-made ``masks/ID.png`` of 81 values are read, as semi-supervised code bases distribute them. How they were made is
-not documented and 3 % of all pixels have several objects: a score on them is another one, as the digest of the truth tells.
+Official folders::
+
+    train2017/000000000009.jpg
+    val2017/000000000139.jpg
+    annotations/instances_{train,val}2017.json
+
+Masks are drawn from the annotations by the rule "last-wins": in the order of the file each object covers those before it,
+crowds like any other. Without those files ready-made ``masks/ID.png`` of 81 values are read, as semi-supervised code bases
+distribute them. How they were made is not documented and 3 % of all pixels have several objects: a score on them is another
+one, as the digest of the truth tells.
+
+Traps:
+
+- A class is 1 + the rank of its category among the 80 that are used; ten of the ids 1..90 are not.
+- About a thousand training images have no object: background alone.
+- Some files are grey; they are read as RGB.
+- Where masks are drawn, training needs ``semibench data prepare coco`` first: each process would parse the annotations anew.
 """
 
 from collections.abc import Callable, Sequence

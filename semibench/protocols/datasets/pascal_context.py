@@ -1,8 +1,21 @@
 """Pascal Context: 4,998 training and 5,105 validation photos of VOC 2010, 59 classes and background (Mottaghi et al. 2014).
 
-Folder ``VOCdevkit/VOC2010`` with ready-made index masks in ``SegmentationClassContext`` and lists in
-``ImageSets/SegmentationContext``, as mmsegmentation's converter writes them: the class is the position of the raw label among
-the 60 that are used. The classes are named after those labels, as its later versions do.
+Photos of the official archive, with ready-made index masks and lists as mmsegmentation's converter writes them::
+
+    VOCdevkit/VOC2010/
+      JPEGImages/2008_000002.jpg
+      SegmentationClassContext/2008_000002.png
+      ImageSets/SegmentationContext/{train,val}.txt
+
+The class is the position of the raw label among the 60 that are used.
+
+Traps:
+
+- The classes are named after the raw labels; early versions of mmsegmentation list the names in another order, VOC's classes
+  first, which does not fit the masks.
+- Background is a class here. The variant of 59 classes, where it is void, scores differently.
+- The lists are pinned by no digest, so ``verify`` cannot tell another list from the official one.
+- No partition of its own is published: GuidedMix-Net takes the ids of ``voc-5291@u2pl`` with these masks.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,25 @@
 """Pascal VOC 2012 with SBD: 10,582 training and 1,449 validation photos, 21 classes (Everingham 2010, Hariharan 2011).
 
-Official folders: ``VOCdevkit/VOC2012`` and, beside or in it, ``benchmark_RELEASE/dataset``. The photos of VOC's own lists have
-VOC's masks, the others SBD's, which have no void border. Without SBD its masks are taken from ``SegmentationClassAug`` or from
-a ``SegmentationClass`` of 12,031 files, the ready-made masks that semi-supervised code bases distribute.
+Official folders, of which the second lies beside or in the first::
+
+    VOCdevkit/VOC2012/
+      JPEGImages/2007_000032.jpg
+      SegmentationClass/2007_000032.png           VOC's masks, 2,913
+      ImageSets/Segmentation/{train,val}.txt
+    benchmark_RELEASE/dataset/
+      cls/2008_000002.mat                         SBD's masks, 11,355
+      {train,val}.txt
+
+The photos of VOC's own lists have VOC's masks, the others SBD's, which have no void border. Without SBD its masks are taken
+from ``SegmentationClassAug`` or from a ``SegmentationClass`` of 12,031 files, the ready-made masks that semi-supervised code
+bases distribute.
+
+Traps:
+
+- SBD's own lists contain images of VOC's validation list, which are left out of ``train``.
+- The value of a pixel is its class. Converted to grey or RGB, as ``convert("L")`` does, a palette mask holds other numbers.
+- Some converters write SBD's version of VOC's masks under the same names; it is recognized by its missing border and refused.
+- Photos may be as small as 142 x 71 pixels, so crops pad.
 """
 
 from collections.abc import Callable, Sequence
