@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUNS ?= demo/runs
 PINNED := --set run.threads=1  # another number of threads sums in another order, and a small network trained for a minute is chaotic
 
-.PHONY: demo test lint bench venv lock clean
+.PHONY: demo test lint bench docs venv lock clean
 
 demo: venv
 	$(BIN)/semibench run --method supervised --protocol shapes-48 --output $(RUNS) $(PINNED)
@@ -24,6 +24,10 @@ lint: venv
 
 bench: venv
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-disable-gc -s
+
+# The reference pages, from the catalogue and the data sets.
+docs: venv
+	$(BIN)/python -m docs.generate
 
 venv: .venv/.made
 

@@ -1,0 +1,1 @@
+"""Reference pages, one file each: ``page()`` returns what ``docs/<name>.md`` holds."""
