@@ -9,7 +9,7 @@ import click
 import torch
 
 from semibench import plugins
-from semibench.errors import RunFailedError, SemibenchError
+from semibench.errors import RunFailedError
 from semibench.files import write_text
 from semibench.harness import callbacks, checkpoint, environment, pictures
 from semibench.harness.build import build_method
@@ -40,10 +40,10 @@ def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
         try:
             with _user_errors(folder), Meter(is_shown=show_progress) as meter:
                 return _run(prepared, meter)
-        except SemibenchError as error:
+        except Exception as error:  # whatever it was, the run is no longer under way
             status: RunState = "running" if isinstance(error, callbacks.InterruptedRunError) else "failed"
             with suppress(RunFailedError):  # a full disk must not hide what went wrong first
-                _write_status(prepared, status, _saved_step(folder), str(error))
+                _write_status(prepared, status, _saved_step(folder), str(error) or type(error).__name__)
             raise
 
 

@@ -315,6 +315,17 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_keeps_the_last_checkpoint(t
     assert "failed" in call("list", "runs", tmp_path)[1]
 
 
+def test_a_run_that_crashes_is_not_said_to_be_under_way(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: Any, **__: Any) -> None:
+        raise ValueError("more than 1 value per channel")
+
+    monkeypatch.setattr("semibench.methods.supervised.Supervised.forward", crash)
+    with pytest.raises(ValueError, match="per channel"):
+        main(train(tmp_path, method="supervised"))
+    status = json.loads((folder_of(tmp_path) / "status.json").read_text())
+    assert (status["status"], status["error"]) == ("failed", "more than 1 value per channel")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
