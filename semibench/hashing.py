@@ -4,7 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any  # JSON values have no narrower type
+from typing import TYPE_CHECKING, Any  # JSON values have no narrower type
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def digest_json(value: Any) -> str:
@@ -24,6 +28,11 @@ def digest_ids(ids: Iterable[str]) -> str:
     True
     """
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def digest_pixels(pixels: "NDArray[np.uint8]") -> str:
+    """Return the SHA-256 (hex) of the shape and the values of an image or a mask."""
+    return hashlib.sha256(f"{pixels.shape}\n".encode() + pixels.tobytes()).hexdigest()
 
 
 def digest_file(path: Path) -> str:

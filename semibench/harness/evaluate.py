@@ -1,6 +1,5 @@
 """The only evaluator: every image once, int64 counts, scores derived from them."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from semibench import metrics
 from semibench.errors import DataError, RunFailedError
 from semibench.harness.inference import Labeler, evaluating
 from semibench.harness.streaming import Item, group_by_size, in_order, read
-from semibench.hashing import digest_json
+from semibench.hashing import digest_json, digest_pixels
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
@@ -130,7 +129,7 @@ def _judge(labeler: Labeler, batches: Iterable[list[Item]], detail: bool) -> Ite
 def _count(item: _Judged, n_classes: int, ignore_index: int) -> _Counted:
     id, truth, labels, confidence = item
     confusion = metrics.confusion_matrix(truth, labels, n_classes, ignore_index)
-    digest = hashlib.sha256(f"{truth.shape}\n".encode() + truth.tobytes()).hexdigest()
+    digest = digest_pixels(truth)
     if confidence is None:
         return _Counted(id, digest, confusion, {})
     width = metrics.boundary_width(*truth.shape)

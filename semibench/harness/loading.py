@@ -4,7 +4,6 @@ Nothing is carried from one step to the next, so resuming needs only the number 
 g-th image of a stream belongs to epoch ``g // n`` of a list of n ids, and every epoch has its own permutation.
 """
 
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.utils import data
 
 from semibench.errors import RunFailedError, SemibenchError, UsageError
+from semibench.harness.cores import usable_cores
 from semibench.harness.engines.base import Batches
 from semibench.harness.parcels import Parcel, pack, unpack
 from semibench.harness.transforms import Geometry, crop_image, crop_mask, crop_valid, draw_geometry, normalize, recolor
@@ -198,11 +198,6 @@ def permutation(seed: int, length: int) -> NDArray[np.int64]:
     [0, 1, 2, 3]
     """
     return np.argsort(np.random.PCG64(seed).random_raw(length), kind="stable")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Steps(data.Dataset[Parcel | SemibenchError]):

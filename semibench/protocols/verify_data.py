@@ -1,6 +1,5 @@
 """Verify a data set: every image and mask decoded, every list compared, every problem named."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semibench.errors import DataError, unknown
-from semibench.hashing import digest_ids, digest_json
+from semibench.hashing import digest_ids, digest_json, digest_pixels
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.inventory import available, expected, required
 from semibench.protocols.partition import Subset, hashed
@@ -133,7 +132,7 @@ def _look(dataset: Dataset, id: str) -> _Pair:
     problems = [problem for problem in (image_problem, mask_problem) if problem]
     if image is not None and mask is not None and image.shape[:2] != mask.shape:
         problems.append(dataset.mismatch(id, image, mask))
-    return _Pair(_digest(image), _digest(mask), problems)
+    return _Pair(*("" if one is None else digest_pixels(one) for one in (image, mask)), problems)
 
 
 def _decode(read: Callable[[str], NDArray[np.uint8]], id: str) -> tuple[NDArray[np.uint8] | None, DataError | None]:
@@ -145,12 +144,3 @@ def _decode(read: Callable[[str], NDArray[np.uint8]], id: str) -> tuple[NDArray[
 
 def _digest_all(digests: Mapping[str, str]) -> str | None:
     return digest_json(digests) if all(digests.values()) else None
-
-
-def _digest(pixels: NDArray[np.uint8] | None) -> str:
-    """Return the SHA-256 of shape and pixels, which is that of a scored mask too."""
-    if pixels is None:
-        return ""
-    hashed = hashlib.sha256(f"{pixels.shape}\n".encode())
-    hashed.update(np.ascontiguousarray(pixels).data)
-    return hashed.hexdigest()

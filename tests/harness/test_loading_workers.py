@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from semibench.errors import DataError, RunFailedError
-from semibench.harness.loading import batches, usable_cores, worker_deaths
+from semibench.harness.cores import usable_cores
+from semibench.harness.loading import batches, worker_deaths
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

@@ -93,6 +93,7 @@ def link(dataset: str, path: Path, data_root: Path | None) -> None:
 def prepare(dataset: str, workers: int | None, data_root: Path | None) -> None:
     """Convert DATASET's annotations to index masks in the cache, so that training reads them fast."""
     from semibench import plugins
+    from semibench.harness.cores import usable_cores
     from semibench.harness.progress import Meter
     from semibench.protocols import preparation
     from semibench.protocols.datasets.base import Dataset
@@ -106,7 +107,9 @@ def prepare(dataset: str, workers: int | None, data_root: Path | None) -> None:
         click.echo(f"{dataset}: every mask is prepared.")
         return
     with Meter() as meter:
-        preparation.prepare(opened, pending, workers or _cores(), _data.counter(meter.show, f"prepare {dataset}", len(pending)))
+        preparation.prepare(
+            opened, pending, workers or usable_cores(), _data.counter(meter.show, f"prepare {dataset}", len(pending))
+        )
     click.echo(f"{dataset}: {len(pending)} masks prepared in {opened.prepared(pending[0]).parent}.")
 
 
@@ -133,6 +136,7 @@ def verify(
     """
     from semibench import plugins
     from semibench.errors import DataError
+    from semibench.harness.cores import usable_cores
     from semibench.harness.progress import Meter
     from semibench.protocols import verify_data
     from semibench.protocols.datasets.base import Dataset
@@ -143,7 +147,7 @@ def verify(
     total = len({id for ids in chosen.values() for id in ids})
     with Meter() as meter:
         count = _data.counter(meter.show, f"verify {dataset}", total)
-        found = verify_data.verify(opened, chosen, expected, workers or _cores(), count)
+        found = verify_data.verify(opened, chosen, expected, workers or usable_cores(), count)
     click.echo(_data.to_json(found) if as_json else _data.describe(found), nl=as_json)
     if found.problems:
         number = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
@@ -166,9 +170,3 @@ def _confirm_terms() -> None:
     if not sys.stdin.isatty():
         raise UsageError("the terms are not accepted, and nobody can be asked", "Read them and add --accept-terms.")
     click.confirm("Do you accept these terms?", abort=True, err=True)
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

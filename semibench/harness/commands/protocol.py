@@ -55,14 +55,14 @@ def list_(dataset: str | None, as_json: bool) -> None:
 @_options.json_output
 def show(name: str, data_root: Path | None, as_json: bool) -> None:
     """Show what the protocol NAME means: lists, digests, sources, rules, papers, defects; and classes if data is there."""
-    from semibench.harness.commands import _protocol_text
+    from semibench.harness.commands import _protocol
     from semibench.protocols.describe import describe, describe_data
     from semibench.protocols.protocol import load
     from semibench.protocols.shelf import Shelf
 
     protocol = load(name)
     description = describe(protocol) | describe_data(protocol, Shelf(data_root=data_root))
-    click.echo(json.dumps(description, indent=2) if as_json else _protocol_text.describe(description))
+    click.echo(json.dumps(description, indent=2) if as_json else _protocol.describe(description))
 
 
 @command.command()
@@ -132,7 +132,7 @@ def verify(names: tuple[str, ...], everything: bool, lists: Path | None, data_ro
     Prints the digest of each list and, for a named protocol, its own: what to record for a new one. With --data-root, named
     protocols are also checked against the data set on disk.
     """
-    from semibench.harness.commands import _protocol_text
+    from semibench.harness.commands import _protocol
     from semibench.protocols import verify_lists
     from semibench.protocols.protocol import load
     from semibench.protocols.shelf import Shelf
@@ -143,7 +143,7 @@ def verify(names: tuple[str, ...], everything: bool, lists: Path | None, data_ro
         findings = verify_lists.verify_folder(shelf, () if everything else [protocol.name for protocol in protocols])
     else:
         findings = [finding for protocol in protocols for finding in verify_lists.verify_kept(protocol, shelf)]
-    click.echo(_protocol_text.findings(findings))
+    click.echo(_protocol.findings(findings))
     _raise_first(findings, is_absence_wrong=not everything)
     for protocol in [] if everything else protocols:
         if dataset := shelf.dataset(protocol):
@@ -163,7 +163,7 @@ def verify(names: tuple[str, ...], everything: bool, lists: Path | None, data_ro
 @_options.json_output
 def diff(first: str, second: str, lists: Path | None, data_root: Path | None, as_json: bool) -> None:
     """Compare the protocols FIRST and SECOND: sizes, overlap, share of fine masks, and classes if data is there."""
-    from semibench.harness.commands import _protocol_text
+    from semibench.harness.commands import _protocol
     from semibench.protocols.difference import count_classes, difference, labeled_of
     from semibench.protocols.protocol import load
     from semibench.protocols.shelf import Shelf
@@ -178,7 +178,7 @@ def diff(first: str, second: str, lists: Path | None, data_root: Path | None, as
         named = {one.name: count._asdict() for one, count in zip(pair, counts, strict=False)}
         click.echo(json.dumps({"protocols": [one.name for one in pair], **overlaps, "classes": named}, indent=2))
     else:
-        click.echo(_protocol_text.difference([one.name for one in pair], compared, counts))
+        click.echo(_protocol.difference([one.name for one in pair], compared, counts))
 
 
 def _entries(names: tuple[str, ...], everything: bool, dataset: str | None) -> "list[Entry]":

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semibench.errors import DataError
-from semibench.protocols.datasets.base import IGNORE_INDEX, Dataset, find_folder, list_images, read_index, read_rgb
+from semibench.protocols.datasets.base import IGNORE_INDEX, Dataset, find_folder, list_images, read_index
 
 FOLDERS = {"train": "training", "val": "validation"}
 LAST = 150  # the largest raw label
@@ -86,10 +86,6 @@ class ADE20K(Dataset):
         if subset not in self.subsets:
             raise self.unknown_subset(subset)
         return list_images(self.root / "images" / FOLDERS[subset], f"ADE_{subset}_*.jpg")
-
-    def image(self, id: str) -> NDArray[np.uint8]:
-        """Return the photo, (H, W, 3) RGB uint8."""
-        return read_rgb(self.files(id)[0])
 
     def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, (H, W) uint8: raw labels less one, so that the raw 0 becomes void."""

@@ -45,9 +45,9 @@ class Dataset(ABC):
     def ids(self, subset: str) -> Sequence[str]:
         """Return the ids of a subset, in the official order."""
 
-    @abstractmethod
     def image(self, id: str) -> NDArray[np.uint8]:
-        """Return the image, (H, W, 3) RGB uint8."""
+        """Return the image, (H, W, 3) RGB uint8; files that are grey become RGB."""
+        return read_rgb(self.files(id)[0])
 
     @abstractmethod
     def decode_mask(self, id: str) -> NDArray[np.uint8]:

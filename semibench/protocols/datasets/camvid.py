@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semibench.errors import DataError
-from semibench.protocols.datasets.base import Dataset, find_folder, read_index, read_lines, read_rgb
+from semibench.protocols.datasets.base import Dataset, find_folder, read_index, read_lines
 
 VOID = 11  # "unlabelled" in the files
 
@@ -55,10 +55,6 @@ class CamVid(Dataset):
         if subset not in self._lists:
             raise self.unknown_subset(subset)
         return self._lists[subset]
-
-    def image(self, id: str) -> NDArray[np.uint8]:
-        """Return the frame, (360, 480, 3) RGB uint8, from a PNG as published or a JPEG re-encoding of it."""
-        return read_rgb(self.files(id)[0])
 
     def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, (360, 480) uint8."""

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semibench.errors import DataError
-from semibench.protocols.datasets.base import IGNORE_INDEX, SWAPPED, Dataset, find_folder, read_index, read_rgb
+from semibench.protocols.datasets.base import IGNORE_INDEX, SWAPPED, Dataset, find_folder, read_index
 
 TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)  # label ids of the 19 classes, in order
 LAST = 33  # the largest label id
@@ -65,10 +65,6 @@ class Cityscapes(Dataset):
             archive = "leftImg8bit_trainextra.zip" if subset == "train_extra" else "leftImg8bit_trainvaltest.zip"
             raise DataError(f"no image in {folder}", f"Unpack {archive} into {self.root}.")
         return ids
-
-    def image(self, id: str) -> NDArray[np.uint8]:
-        """Return the left camera's image, (1024, 2048, 3) RGB uint8."""
-        return read_rgb(self.files(id)[0])
 
     def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, (1024, 2048) uint8; everything but the 19 classes is void."""

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from semibench.errors import DataError
 from semibench.protocols.datasets._instances import Objects, draw, load
-from semibench.protocols.datasets.base import Dataset, find_folder, list_images, read_index, read_rgb
+from semibench.protocols.datasets.base import Dataset, find_folder, list_images, read_index
 
 UNUSED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # category ids within 1..90; a class is 1 + the rank of a used one
 SLOW = 64 * 2**20  # bytes of a file that every process of a run would take long to parse
@@ -78,10 +78,6 @@ class COCO(Dataset):
         if subset not in self.subsets:
             raise self.unknown_subset(subset)
         return list_images(self.root / f"{subset}2017", "*.jpg")
-
-    def image(self, id: str) -> NDArray[np.uint8]:
-        """Return the photo, (H, W, 3) RGB uint8; some files are grey."""
-        return read_rgb(self.files(id)[0])
 
     def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, (H, W) uint8; the first call parses the annotations of the whole subset."""

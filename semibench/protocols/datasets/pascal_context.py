@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semibench.protocols.datasets.base import Dataset, find_folder, read_index, read_lines, read_rgb
+from semibench.protocols.datasets.base import Dataset, find_folder, read_index, read_lines
 from semibench.protocols.datasets.voc import devkit_palette
 
 LISTS = Path("ImageSets", "SegmentationContext")
@@ -58,10 +58,6 @@ class PascalContext(Dataset):
         if subset not in self.subsets:
             raise self.unknown_subset(subset)
         return self._lists[subset]
-
-    def image(self, id: str) -> NDArray[np.uint8]:
-        """Return the photo, (H, W, 3) RGB uint8."""
-        return read_rgb(self.files(id)[0])
 
     def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, (H, W) uint8; there is no void."""

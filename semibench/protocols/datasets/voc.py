@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from semibench.errors import DataError
 from semibench.protocols.datasets._sbd import read_sbd
-from semibench.protocols.datasets.base import IGNORE_INDEX, Color, Dataset, find_folder, read_index, read_lines, read_rgb
+from semibench.protocols.datasets.base import IGNORE_INDEX, Color, Dataset, find_folder, read_index, read_lines
 
 LISTS = Path("ImageSets", "Segmentation")
 SBD = Path("benchmark_RELEASE", "dataset")
@@ -80,10 +80,6 @@ class PascalVOC(Dataset):
         if subset not in self.subsets:
             raise self.unknown_subset(subset)
         return self._pool if subset == "train" else self._voc[subset.removeprefix("voc_")]
-
-    def image(self, id: str) -> NDArray[np.uint8]:
-        """Return the photo, (H, W, 3) RGB uint8."""
-        return read_rgb(self.files(id)[0])
 
     def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, (H, W) uint8, from VOC where it has one, else from SBD."""
