@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from semibench.harness import checkpoint
+from semibench.harness.cli import main
 from semibench.harness.folder import RunFolder
 from semibench.reports import per_image, result
 
@@ -143,8 +144,10 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_keeps_the_last_checkpoint(
     assert "failed" in call("list", "runs", tmp_path)[1]
 
 
-def test_a_run_that_crashes_is_not_said_to_be_under_way(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(*_: Any, **__: Any) -> None:
+def test_a_run_that_crashes_is_not_said_to_be_under_way(
+    tmp_path: Path, train: Train, folder_of: FolderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise ValueError("more than 1 value per channel")
 
     monkeypatch.setattr("semibench.methods.supervised.Supervised.forward", crash)
