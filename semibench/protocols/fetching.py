@@ -45,6 +45,16 @@ def wanted(dataset: str, root: Path, chosen: Sequence[str] = ()) -> list[Archive
     return [archive for archive in asked if absent(archive, home(dataset, root), found)]
 
 
+def require_space_for_all(wanted: Sequence[Archive], folder: Path, *, keep: bool) -> None:
+    """Raise RunFailedError before the first byte unless there is room for all archives, one after the other unpacked."""
+    packed = [archive.size or 0 for archive in wanted]
+    unpacked = sum(archive.unpacked or archive.size or 0 for archive in wanted)
+    files = [folder / "archives" / f"{archive.name}{ending}" for archive in wanted for ending in ("", ".part")]
+    there = sum(file.stat().st_size for file in files if file.is_file())
+    needed = unpacked + (sum(packed) if keep else max(packed, default=0)) - there
+    require_space(folder, max(0, needed), f"all of it, unpacked ({', '.join(archive.name for archive in wanted)}),")
+
+
 def fetch(archive: Archive, folder: Path, advance: Advance, keep: bool = False) -> None:
     """Fetch one archive and unpack it into ``folder``; its file is deleted afterwards unless it is to be kept.
 

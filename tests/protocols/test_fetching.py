@@ -2,16 +2,20 @@
 
 import hashlib
 import io
+import shutil
 import tarfile
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from semibench.errors import DataError, UsageError
+from semibench.errors import DataError, RunFailedError, UsageError
 from semibench.protocols import fetching
 from semibench.protocols.archive import Archive
 from semibench.protocols.datasets.camvid import CamVid
-from semibench.protocols.fetching import fetch, home, link, wanted
+from semibench.protocols.fetching import fetch, home, link, require_space_for_all, wanted
+
+Usage = namedtuple("Usage", "total used free")
 
 
 def quiet(title: str, done: int, total: int | None) -> None:
@@ -86,6 +90,18 @@ def test_progress_says_what_is_being_done(packed, tmp_path):
     told = []
     fetch(packed, tmp_path / "voc", lambda *progress: told.append(progress))
     assert told == [("unpack set.tar", 5, None)]
+
+
+@pytest.mark.parametrize(("keep", "needed"), [(False, "0.48 MB"), (True, "0.68 MB")])
+def test_space_for_all_archives_is_asked_for_before_the_first(packed, tmp_path, monkeypatch, keep, needed):
+    archives = [packed.model_copy(update={"name": name, "size": 200_000}) for name in ("one.tar", "two.tar")]
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives" / "one.tar.part").write_bytes(bytes(120_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 300_000))
+    with pytest.raises(RunFailedError, match=rf"all of it, unpacked \(one.tar, two.tar\), needs {needed}, 0.30 MB are free"):
+        require_space_for_all(archives, tmp_path, keep=keep)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 680_000))
+    require_space_for_all(archives, tmp_path, keep=keep)
 
 
 def test_a_linked_copy_is_found_below_the_data_root(camvid, tmp_path):

@@ -65,6 +65,7 @@ def fetch(dataset: str, names: tuple[str, ...], accept_terms: bool, keep: bool, 
     if any(archive.urls for archive in archives) and not accept_terms:
         _confirm_terms()
     folder = fetching.home(dataset, root)
+    fetching.require_space_for_all(archives, folder, keep=keep)
     for archive in archives:
         with Meter(in_bytes=True) as meter:
             fetching.fetch(archive, folder, meter.show, keep)
