@@ -132,7 +132,8 @@ def _look(dataset: Dataset, id: str) -> _Pair:
     problems = [problem for problem in (image_problem, mask_problem) if problem]
     if image is not None and mask is not None and image.shape[:2] != mask.shape:
         problems.append(dataset.mismatch(id, image, mask))
-    return _Pair(*("" if one is None else digest_pixels(one) for one in (image, mask)), problems)
+    digests = ["" if pixels is None else digest_pixels(pixels) for pixels in (image, mask)]
+    return _Pair(digests[0], digests[1], problems)
 
 
 def _decode(read: Callable[[str], NDArray[np.uint8]], id: str) -> tuple[NDArray[np.uint8] | None, DataError | None]:
