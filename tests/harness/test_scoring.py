@@ -5,6 +5,7 @@ from torch import nn
 
 from semibench.errors import UsageError
 from semibench.harness.configure import Request, resolve
+from semibench.harness.progress import Meter
 from semibench.harness.scoring import Scorer
 from semibench.protocols.protocol import load
 
@@ -12,7 +13,7 @@ from semibench.protocols.protocol import load
 @pytest.fixture
 def scorer() -> Scorer:
     protocol = load("cityscapes-100")
-    return Scorer(resolve(Request("supervised", protocol)).configuration, protocol, nn.Identity(), "cpu")
+    return Scorer(resolve(Request("supervised", protocol)).configuration, protocol, nn.Identity(), "cpu", Meter(is_shown=False))
 
 
 def test_without_a_name_the_rule_is_that_of_the_run(scorer: Scorer) -> None:
