@@ -16,12 +16,12 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from semibench.methods.blocks.losses import confident_cross_entropy, supervised_cross_entropy
+from semibench.methods.blocks.losses import Mining, confident_cross_entropy, supervised_cross_entropy
 from semibench.methods.blocks.mixing import cutmix_boxes, paste
-from semibench.methods.blocks.pseudo_labels import coverage, pseudo_labels
-from semibench.methods.method import Batch, Crop, Method, Progress, StepOutput, Task, Views
+from semibench.methods.blocks.pseudo_labels import Target, coverage, pseudo_labels, teach
+from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, Views
 from semibench.methods.networks.base import ParameterGroup
 from semibench.records import Record
 
@@ -34,6 +34,7 @@ class FixMatch(Method):
 
         threshold: Annotated[float, Field(ge=0, le=1)] = 0.95  # confidence in [0, 1]; 0 on Cityscapes
         partner: Literal["same", "other"] = "other"  # images that CutMix takes its boxes from; our choice, see above
+        mining: Mining | None = None  # of hard pixels, in the supervised loss; Mining() on Cityscapes
 
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__(config, task)
@@ -44,24 +45,23 @@ class FixMatch(Method):
 
     def forward(self, batch: Batch, progress: Progress) -> StepOutput:
         """Return both losses, each weighted by one half."""
+        config = self.config
         (crop,), (partner,) = batch.unlabeled, batch.partner
         boxes = cutmix_boxes(crop.seeds, (crop.weak.shape[-2], crop.weak.shape[-1])).to(crop.weak.device)
-        partner_confidence, partner_label = self._teach(partner)
+        taught = teach(self.network, partner.weak, partner.valid)
 
         # Labelled and weak images share one forward pass, and with it their batch statistics, as in the reference.
         n_labeled = len(batch.labeled.image)
         logits = self.network(torch.cat([batch.labeled.image, crop.weak]))
         logits_strong = self.network(paste(crop.strong[0], partner.strong[0], boxes))
 
-        own_confidence, own_label = pseudo_labels(logits[n_labeled:])
-        confidence = paste(own_confidence, partner_confidence, boxes)
-        label = paste(own_label, partner_label, boxes)
-        valid = paste(crop.valid, partner.valid, boxes)
-        supervised = supervised_cross_entropy(logits[:n_labeled], batch.labeled.mask, self.ignore_index)
-        consistency = confident_cross_entropy(logits_strong, label, confidence, valid, self.config.threshold)
+        confidence, label = pseudo_labels(logits[n_labeled:])
+        target = Target(label, confidence, crop.valid).pasted(taught, boxes)
+        supervised = supervised_cross_entropy(logits[:n_labeled], batch.labeled.mask, self.ignore_index, config.mining)
+        consistency = confident_cross_entropy(logits_strong, *target, config.threshold)
         return StepOutput(
             losses={"supervised": supervised / 2, "consistency": consistency / 2},
-            scalars={"coverage": coverage(confidence, valid, self.config.threshold)},
+            scalars={"coverage": coverage(target.confidence, target.valid, config.threshold)},
         )
 
     def parameter_groups(self) -> list[ParameterGroup]:
@@ -71,12 +71,3 @@ class FixMatch(Method):
     def predictors(self) -> Mapping[str, nn.Module]:
         """Return the network."""
         return {"network": self.network}
-
-    @torch.no_grad()
-    def _teach(self, crop: Crop) -> tuple[Tensor, Tensor]:
-        """Return (confidence, label) of the weak views, predicted in evaluation mode."""
-        was_training = self.network.training
-        self.network.eval()
-        taught = pseudo_labels(self.network(crop.weak))
-        self.network.train(was_training)
-        return taught

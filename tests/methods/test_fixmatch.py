@@ -174,11 +174,13 @@ def test_it_asks_for_one_strong_view_and_for_the_partners_of_its_configuration(
     assert build(partner=partner).views == Views(crops=1, strong=1, partner=partner)
 
 
-def test_where_to_paste_depends_on_the_seeds_of_the_images_alone(build: Callable[..., FixMatch], picture: Picture) -> None:
-    method, count = build(), 16
-    blank, ones = picture(*[0.0] * count), picture(*[1.0] * count)
+def test_where_to_paste_depends_on_the_seeds_of_the_images_alone(build: Callable[..., FixMatch]) -> None:
+    method = build()
+    blank, ones, valid = torch.zeros(16, 3, 16, 16), torch.ones(16, 3, 16, 16), torch.ones(16, 16, 16, dtype=torch.bool)
+    step = Batch(Labeled(blank, valid.long(), torch.arange(16)), (crop(blank, blank, valid),), (crop(ones, ones, valid),))
     for state in (0, 1):
         torch.manual_seed(state)
-        method(batch(blank, crop(blank, blank), crop(ones, ones)), START)
+        method(step, START)
     _, _, first, _, _, second = method.network.calls
     assert torch.equal(first.image, second.image)
+    assert 0 < first.image.mean() < 1

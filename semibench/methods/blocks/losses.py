@@ -3,22 +3,55 @@
 Shapes: N labelled images, M unlabelled images, K classes, H x W pixels.
 """
 
+import math
+from typing import Annotated
+
+import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
+from semibench.records import Record
 
-def supervised_cross_entropy(logits: Tensor, mask: Tensor, ignore_index: int) -> Tensor:
+
+class Mining(Record):
+    """Online hard example mining: a supervised loss over hard pixels alone. Source: UniMatch's code, Cityscapes."""
+
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.7  # probability of the true class up to which a pixel is hard
+    min_kept: PositiveInt = 200_000  # pixels of a process's images that are hard in any case; there it has two of 801 x 801
+
+
+def supervised_cross_entropy(logits: Tensor, mask: Tensor, ignore_index: int, mining: Mining | None = None) -> Tensor:
     """Return the mean cross-entropy over labelled pixels; 0, with a graph, when there is none.
 
-    ``logits`` (N, K, H, W), ``mask`` (N, H, W) int64.
+    ``logits`` (N, K, H, W), ``mask`` (N, H, W) int64. With ``mining`` the mean is over hard pixels.
 
     >>> import torch
     >>> logits = torch.zeros(1, 2, 1, 2)
     >>> round(float(supervised_cross_entropy(logits, torch.tensor([[[0, 255]]]), 255)), 4)
     0.6931
     """
+    if mining is not None:
+        mask = torch.where(hard_pixels(logits, mask, ignore_index, mining), mask, ignore_index)
     total = F.cross_entropy(logits.float(), mask, ignore_index=ignore_index, reduction="sum")
     return total / (mask != ignore_index).sum().clamp(min=1)
+
+
+@torch.no_grad()
+def hard_pixels(logits: Tensor, mask: Tensor, ignore_index: int, mining: Mining) -> Tensor:
+    """Return which pixels are hard, (N, H, W) bool: those whose true class has at most the probability ``threshold``.
+
+    Where these are fewer than ``min_kept``, as many pixels of highest loss; where even fewer are labelled, all of them.
+
+    >>> import torch
+    >>> logits = torch.tensor([[[[0.0, 0.0, 0.0]], [[0.0, 2.0, 4.0]]]])  # probability of class 1: 0.5, 0.88, 0.98
+    >>> hard_pixels(logits, torch.ones(1, 1, 3, dtype=torch.int64), 255, Mining(min_kept=2)).tolist()
+    [[[True, True, False]]]
+    """
+    pixelwise = F.cross_entropy(logits.float(), mask, ignore_index=ignore_index, reduction="none")  # 0 at void pixels
+    rank = min(mining.min_kept, pixelwise.numel())
+    least = pixelwise.flatten().kthvalue(pixelwise.numel() + 1 - rank).values
+    return pixelwise >= least.clamp(max=-math.log(mining.threshold))
 
 
 def confident_cross_entropy(
@@ -39,3 +72,13 @@ def confident_cross_entropy(
     pixelwise = F.cross_entropy(logits.float(), pseudo_label, reduction="none")
     counted = (confidence >= threshold) & valid
     return (pixelwise * counted).sum() / valid.sum().clamp(min=1)
+
+
+def masked_mean(values: Tensor, counted: Tensor) -> Tensor:
+    """Return the mean of ``values`` where ``counted`` (bool, the same shape); 0, with a graph, when that is nowhere.
+
+    >>> import torch
+    >>> masked_mean(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([True, True, False])).item()
+    1.5
+    """
+    return (values * counted).sum() / counted.sum().clamp(min=1)

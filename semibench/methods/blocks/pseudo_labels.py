@@ -1,6 +1,35 @@
 """From a teacher's logits to labels for a student."""
 
-from torch import Tensor
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from semibench.methods.blocks.mixing import paste
+from semibench.methods.blocks.modes import evaluating
+from semibench.methods.blocks.scales import ensemble
+
+
+class Target(NamedTuple):
+    """What a student is to say about the pixels of M images, in the order in which losses take it."""
+
+    label: Tensor  # (M, H, W) int64
+    confidence: Tensor  # (M, H, W) float32 in [0, 1]
+    valid: Tensor  # (M, H, W) bool, False = padding
+
+    def pasted(self, source: "Target", boxes: Tensor) -> "Target":
+        """Return this target with the pixels inside ``boxes`` (M, H, W) taken from ``source``, as images are in CutMix."""
+        return Target(*(paste(own, other, boxes) for own, other in zip(self, source, strict=True)))
+
+
+def teach(network: nn.Module, image: Tensor, valid: Tensor, scales: tuple[float, ...] = (1.0,)) -> Target:
+    """Return what ``network`` says about images (M, 3, H, W), in evaluation mode and without a graph.
+
+    Over several ``scales`` it is the mean of their probabilities that labels are taken from.
+    """
+    with evaluating(network), torch.no_grad():
+        confidence, label = ensemble(network, image, scales).max(dim=1)
+    return Target(label, confidence, valid)
 
 
 def pseudo_labels(logits: Tensor) -> tuple[Tensor, Tensor]:
