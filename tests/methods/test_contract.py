@@ -161,6 +161,17 @@ def test_a_configuration_cannot_be_changed_and_takes_no_unknown_key(name: str) -
     assert all(not field.is_required() for field in config.model_fields.values())
 
 
+def test_published_settings_fit_the_method_and_the_network(name: str) -> None:
+    method = plugins.find_class(plugins.METHOD, name, Method)
+    groups = {group.name for group in build(name).parameter_groups()}
+    for published in method.published.values():
+        method.Config.model_validate(published.method)
+        network = plugins.find_class(plugins.NETWORK, published.network["name"], Network)
+        network.Config.model_validate({key: value for key, value in published.network.items() if key != "name"})
+        assert set(published.recipe.optimizer.groups) <= groups
+        assert published.source
+
+
 def test_without_unlabelled_crops_nothing_else_of_them_is_asked_for(name: str) -> None:
     views = build(name).views
     assert views.crops > 0 or views == Views()
