@@ -141,3 +141,49 @@ def test_a_masked_mean_over_nothing_is_zero_with_a_graph() -> None:
     assert mean.item() == 0
     assert values.grad is not None
     assert values.grad.tolist() == [0, 0, 0]
+
+
+def draw_taught(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(0, 3, (2, 3, 4), generator=generator)
+    confidence, valid = torch.rand(2, 3, 4, generator=generator), torch.rand(2, 3, 4, generator=generator) < 0.7
+    return torch.randn(2, 3, 3, 4, generator=generator), label, confidence, valid
+
+
+@given(st.integers(0, 1000), st.floats(0, 1))
+def test_the_confident_loss_is_the_confident_share_of_valid_pixels_times_their_mean(seed: int, threshold: float) -> None:
+    logits, label, confidence, valid = draw_taught(seed)
+    counted = (confidence >= threshold) & valid
+    mean = supervised_cross_entropy(logits, torch.where(counted, label, VOID), VOID)
+    share = counted.sum() / valid.sum()
+    assert torch.allclose(confident_cross_entropy(logits, label, confidence, valid, threshold), share * mean, atol=1e-6)
+
+
+@given(st.integers(0, 1000))
+def test_what_the_student_says_of_padding_and_of_unsure_pixels_changes_neither_loss_nor_gradient(seed: int) -> None:
+    logits, label, confidence, valid = draw_taught(seed)
+    counted = (confidence >= 0.5) & valid
+    results = []
+    for noise in (0.0, 5.0):
+        leaf = (logits + noise * ~counted.unsqueeze(1)).requires_grad_()
+        loss = confident_cross_entropy(leaf, label, confidence, valid, 0.5)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        results.append((loss, gradient))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    assert (gradient.abs().sum(dim=1)[~counted] == 0).all()
+
+
+def test_where_nothing_reaches_the_threshold_loss_and_gradient_are_zero() -> None:
+    logits, label, confidence, valid = draw_taught(0)
+    loss = confident_cross_entropy(logits.requires_grad_(), label, confidence / 2, valid, 0.6)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() == 0
+
+
+def test_a_perfect_student_has_no_confident_loss() -> None:
+    _, label, confidence, valid = draw_taught(0)
+    perfect = 50.0 * torch.nn.functional.one_hot(label, 3).movedim(-1, 1)
+    assert confident_cross_entropy(perfect, label, confidence, valid, 0.0).item() < 1e-6
