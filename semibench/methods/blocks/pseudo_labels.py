@@ -52,3 +52,15 @@ def coverage(confidence: Tensor, valid: Tensor, threshold: float) -> Tensor:
     0.5
     """
     return ((confidence >= threshold) & valid).sum() / valid.sum().clamp(min=1)
+
+
+def dynamic_threshold(confidence: Tensor, base: float, sensitivity: float) -> Tensor:
+    """Return the threshold of CW-BASS for a batch, a scalar in [0.3, 0.8] that rises with the batch's mean confidence.
+
+    It is base / (1 + exp(-sensitivity * (mean - 0.5))), clamped. With base 0.6 and sensitivity 0.5, their defaults, it stays
+    at 0.3 up to a mean of 0.5 and reaches 0.3373 at 1, so that it filters next to nothing.
+
+    >>> [round(dynamic_threshold(torch.tensor(mean), 0.6, 0.5).item(), 4) for mean in (0.25, 0.5, 0.75, 1.0)]
+    [0.3, 0.3, 0.3187, 0.3373]
+    """
+    return (base * torch.sigmoid(sensitivity * (confidence.mean() - 0.5))).clamp(0.3, 0.8)
