@@ -293,6 +293,19 @@ def test_its_recipe_for_voc_has_the_reference_s_steps_to_one_in_an_epoch(labelle
     assert per_epoch - 1 <= steps <= per_epoch
 
 
+@pytest.mark.parametrize(
+    ("dataset", "n_classes", "parameters"),
+    [("voc", 21, 59_468_085), ("cityscapes", 19, 59_467_571), ("coco", 81, 54_726_881)],
+)
+def test_its_published_networks_have_as_many_parameters_as_the_reference_s(
+    dataset: str, n_classes: int, parameters: int
+) -> None:
+    options = {key: value for key, value in UniMatch.published[dataset].network.items() if key != "name"}
+    with torch.device("meta"):
+        network = DeepLabV3Plus(DeepLabV3Plus.Config.model_validate(options), n_classes)
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
 def test_its_recipes_have_the_reference_s_rates() -> None:
     voc, cityscapes, coco = (UniMatch.published[name].recipe for name in ("voc", "cityscapes", "coco"))
     assert voc.total_steps(92, 10_490) == 104_880

@@ -49,9 +49,8 @@ def hard_pixels(logits: Tensor, mask: Tensor, ignore_index: int, mining: Mining)
     [[[True, True, False]]]
     """
     pixelwise = F.cross_entropy(logits.float(), mask, ignore_index=ignore_index, reduction="none")  # 0 at void pixels
-    rank = min(mining.min_kept, pixelwise.numel())
-    least = pixelwise.flatten().kthvalue(pixelwise.numel() + 1 - rank).values
-    return pixelwise >= least.clamp(max=-math.log(mining.threshold))
+    highest = pixelwise.flatten().topk(min(mining.min_kept, pixelwise.numel()), sorted=False).values
+    return pixelwise >= highest.min().clamp(max=-math.log(mining.threshold))
 
 
 def confident_cross_entropy(
