@@ -104,8 +104,8 @@ class CWBASS(Method):
         return StepOutput(
             losses={
                 "supervised": supervised,
-                "weighted": scale * masked_mean(weight * pixelwise, is_kept),
-                "boundary": scale * config.boundary_weight * masked_mean(pixelwise, is_kept & is_boundary),
+                "weighted": scale * masked_mean(weight * pixelwise, is_kept),  # L_cw
+                "boundary": scale * config.boundary_weight * masked_mean(pixelwise, is_kept & is_boundary),  # L_bd
             },
             scalars={"threshold": threshold, "coverage": is_kept.float().mean()},
         )

@@ -134,6 +134,16 @@ def test_a_full_confidence_gives_plain_cross_entropy(build: Build, picture: Pict
     assert losses(output)["weighted"] == pytest.approx(60.0)
 
 
+def test_padding_is_learned_and_counted_as_in_the_reference(build: Build, picture: Picture) -> None:
+    step = batch(picture(0.0), picture([[SURE, 0.0]] * 2))
+    (crop,) = step.unlabeled
+    padded = step._replace(unlabeled=(crop._replace(valid=torch.zeros_like(crop.valid)),))
+    method = build()
+    outputs = [method(each, HALFWAY) for each in (step, padded)]
+    assert losses(outputs[0]) == losses(outputs[1])
+    assert outputs[0].scalars == outputs[1].scalars
+
+
 def test_without_boundaries_the_weighted_loss_is_all(build: Build, picture: Picture) -> None:
     output = build()(batch(picture(0.0), picture(SURE)), HALFWAY)
     assert losses(output)["boundary"] == 0
