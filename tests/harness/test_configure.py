@@ -134,7 +134,7 @@ def test_what_has_an_option_of_its_own_cannot_be_set_by_hand(key: str, option: s
     ("setting", "known"),
     [
         ("zzz=1", "Known: evaluation, method, network, recipe, run."),
-        ("method.zzz=1", "Known: partner, threshold."),
+        ("method.zzz=1", "Known: mining, partner, threshold."),
     ],
     ids=["section", "method"],
 )
