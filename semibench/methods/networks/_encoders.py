@@ -11,30 +11,34 @@ from semibench.errors import UsageError, unknown
 from semibench.methods.networks import _tiny
 
 TINY = "tiny"
-ALIASES = {"mobilenetv2": "mobilenetv2_100"}  # name here -> name in timm
+# Name here -> name in timm and its options there. A c at the end: three 3x3 convolutions of 32, 32, 64 channels as the stem.
+ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mobilenetv2": ("mobilenetv2_100", {}),
+    "resnet18c": ("resnet18", {"stem_type": "deep", "stem_width": 32}),
+}
 LOW_STRIDE = 4  # pixels; the map from which a decoder takes its contours
+LAST_STRIDE = 32  # pixels; of the last stage before it is dilated
 
 
-def build_encoder(name: str, output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
+def build_encoder(name: str, output_stride: int, multi_grid: tuple[int, ...] = ()) -> tuple[nn.Module, tuple[int, int]]:
     """Build an encoder and return it with the channels of its two maps.
 
     It maps images (N, 3, H, W) to a low map at stride 4 and a high map at ``output_stride``. A strided stage beyond that
-    is dilated instead; its first block keeps the rate of the stage before, in timm as in torchvision. Parameters of
-    ResNets have the names of timm and torchvision. Nothing is downloaded.
+    is dilated instead; its first block keeps the rate of the stage before, in timm as in torchvision. ``multi_grid`` gives
+    the last residual blocks rates of their own, as factors on the rate of the last stage. Parameters of ResNets have the
+    names of timm and torchvision. Nothing is downloaded.
 
-    Raises UsageError when there is no such encoder or it cannot have that stride.
+    Raises UsageError when there is no such encoder or it cannot have that stride or those rates.
     """
     if name == TINY:
-        return _build_tiny(output_stride)
-    known = [TINY, *ALIASES, *timm.list_models()]
-    if name not in known:
-        raise unknown("encoder", name, known, "Set network.encoder to one of timm's models or to 'tiny'.")
-    encoder = _build_timm(name, output_stride)
-    for module in encoder.modules():
-        if isinstance(module, _BatchNorm):  # timm's ResNets start the last one of each block at 0, the reference at 1
-            module.reset_parameters()
-    low, high = encoder.feature_info.channels()
-    return encoder, (low, high)
+        encoder, channels = _build_tiny(output_stride)
+    else:
+        known = [TINY, *ALIASES, *timm.list_models()]
+        if name not in known:
+            raise unknown("encoder", name, known, "Set network.encoder to one of timm's models or to 'tiny'.")
+        encoder, channels = _build_timm(name, output_stride)
+    _dilate(encoder, name, [LAST_STRIDE // output_stride * factor for factor in multi_grid])
+    return encoder, channels
 
 
 def _build_tiny(output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
@@ -45,16 +49,42 @@ def _build_tiny(output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
     return _tiny.TinyEncoder(), _tiny.TinyEncoder.channels
 
 
-def _build_timm(name: str, output_stride: int) -> Any:
-    timm_name = ALIASES.get(name, name)
+def _build_timm(name: str, output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
+    encoder = _create(name, output_stride)
+    for module in encoder.modules():
+        if isinstance(module, _BatchNorm):  # timm's ResNets start the last one of each block at 0, the reference at 1
+            module.reset_parameters()
+    low, high = encoder.feature_info.channels()
+    return encoder, (low, high)
+
+
+def _create(name: str, output_stride: int) -> Any:
+    timm_name, options = ALIASES.get(name, (name, {}))
     try:
         with torch.device("meta"):  # costs no memory and no random numbers
-            probe: Any = timm.create_model(timm_name, features_only=True)
+            probe: Any = timm.create_model(timm_name, features_only=True, **options)
         strides = probe.feature_info.reduction()
         levels = (len(strides) - 1 - strides[::-1].index(LOW_STRIDE), len(strides) - 1)
-        return timm.create_model(timm_name, features_only=True, output_stride=output_stride, out_indices=levels)
+        return timm.create_model(timm_name, features_only=True, output_stride=output_stride, out_indices=levels, **options)
     except (TypeError, ValueError, AssertionError, RuntimeError, NotImplementedError) as error:  # timm has no error of its own
         raise UsageError(
             f"encoder '{name}' cannot give maps at strides {LOW_STRIDE} and {output_stride}",
             "Choose another network.output_stride, or a convolutional encoder such as resnet50s.",
         ) from error
+
+
+def _dilate(encoder: nn.Module, name: str, rates: list[int]) -> None:
+    """Give the 3x3 convolutions of the last residual blocks these rates, one a block; a strided one keeps its rate."""
+    if not rates:
+        return
+    stages = [stage for layer, stage in encoder.named_children() if layer.startswith("layer")]  # ResNets
+    stages += list(getattr(encoder, "blocks", ()))  # MobileNets
+    blocks = [block for stage in stages for block in stage.children()]
+    if len(blocks) < len(rates):
+        raise UsageError(
+            f"encoder '{name}' has no {len(rates)} residual blocks to dilate", "Set network.multi_grid to [] or take a ResNet."
+        )
+    for block, rate in zip(blocks[-len(rates) :], rates, strict=True):
+        for layer in block.modules():
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.stride == (1, 1):
+                layer.dilation = layer.padding = (rate, rate)

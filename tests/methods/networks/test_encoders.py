@@ -3,6 +3,7 @@ from functools import cache
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from semibench.errors import UsageError
 from semibench.methods.networks._encoders import build_encoder
@@ -96,3 +97,61 @@ def test_an_encoder_that_cannot_be_dilated_is_refused(name):
 def test_the_tiny_encoder_names_its_only_output_stride():
     with pytest.raises(UsageError, match=r"no output stride 16\. Set network.output_stride to 8"):
         build_encoder("tiny", 16)
+
+
+# Multi-grid: the last residual blocks have rates of their own.
+
+
+@pytest.mark.parametrize(
+    ("name", "output_stride", "multi_grid", "expected"),
+    [
+        pytest.param("resnet50s", 16, (1, 2, 4), [2, 4, 8], id="R50-16"),
+        pytest.param("resnet50s", 8, (1, 2, 4), [4, 8, 16], id="R50-8"),
+        pytest.param("wide_resnet50_2", 16, (1, 2, 4), [2, 4, 8], id="wide"),
+        pytest.param("resnet18c", 16, (1, 2), [2, 2, 4, 4], id="R18"),
+    ],
+)
+def test_multi_grid_multiplies_the_rate_of_the_last_stage(name, output_stride, multi_grid, expected):
+    with torch.device("meta"):
+        encoder, _ = build_encoder(name, output_stride, multi_grid)
+    assert rates(encoder, "layer4") == expected
+    assert set(rates(encoder, "layer2")) == {1}
+
+
+def test_multi_grid_changes_neither_shapes_nor_parameters():
+    with torch.device("meta"):
+        encoder, _ = build_encoder("resnet18c", 16, (1, 2))
+        _, high = encoder(torch.empty(1, 3, 128, 128))
+    assert high.shape == (1, 512, 8, 8)
+    assert encoder.state_dict().keys() == build_on_meta("resnet18c", 16).state_dict().keys()
+
+
+def test_an_encoder_without_residual_blocks_has_no_multi_grid():
+    with pytest.raises(UsageError, match="encoder 'tiny' has no 3 residual blocks to dilate"):
+        build_encoder("tiny", 8, (1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "output_stride", "multi_grid", "millions", "gmacs", "stride"),
+    [  # of the networks of Multi-Granularity Distillation, at 512 x 512
+        pytest.param("resnet101s", 16, (1, 2, 4), 42.62, 58.90, 16, id="deep teacher"),
+        pytest.param("wide_resnet50_2", 16, (1, 2, 4), 66.83, 90.95, 16, id="wide teacher"),
+        pytest.param("resnet18c", 16, (1, 2), 11.20, 17.17, 16, id="student R18"),
+        pytest.param("mobilenetv2", 32, (2, 4, 8), 1.81, 1.46, 32, id="student MBv2"),
+    ],
+)
+def test_encoders_have_the_parameters_operations_and_strides_of_the_reference(
+    name, output_stride, multi_grid, millions, gmacs, stride
+):
+    with torch.device("meta"):
+        encoder, _ = build_encoder(name, output_stride, multi_grid)
+        with FlopCounterMode(display=False) as counter:
+            encoder.eval()(torch.empty(1, 3, 512, 512))
+        low, high = encoder(torch.empty(1, 3, 128, 128))
+    assert sum(parameter.numel() for parameter in encoder.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(gmacs, rel=0.01)
+    assert (low.shape[-1], high.shape[-1]) == (32, 128 // stride)
+
+
+def test_the_wide_teacher_has_3x3_convolutions_of_128_channels():
+    assert build_on_meta("wide_resnet50_2", 16).layer1[0].conv2.out_channels == 128
