@@ -60,7 +60,7 @@ def evaluate(
     """
     _check_list(ids)
     n_classes, ignore_index = len(dataset.class_names), dataset.ignore_index
-    labeler = Labeler(predictor, rule, n_classes, device)
+    labeler = Labeler(predictor, rule, normalization, n_classes, device)
     tally = _Tally(n_classes)
     with ThreadPoolExecutor(_threads()) as pool, evaluating(predictor):
         items = in_order(pool, lambda id: read(dataset, id, normalization), ids)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semibench.errors import RunFailedError, UsageError
-from semibench.harness.transforms import normalize
+from semibench.harness.transforms import denormalize, normalize
 from semibench.harness.windows import Size, resized, windows
+from semibench.methods.method import RefiningPredictor
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
 
@@ -36,7 +37,7 @@ def predict(
 ) -> NDArray[np.uint8]:
     """Return the label map (H, W) uint8 of one image (H, W, 3) RGB uint8, exactly as it would be scored."""
     with evaluating(predictor):
-        labeler = Labeler(predictor, rule, n_classes, device)
+        labeler = Labeler(predictor, rule, normalization, n_classes, device)
         labels: NDArray[np.uint8] = labeler.label(normalize(image, normalization)[None], with_confidence=False).labels[0]
     return labels
 
@@ -64,6 +65,7 @@ class Labeler:
 
     predictor: nn.Module
     rule: EvaluationRule
+    normalization: Normalization  # of the images
     n_classes: int  # K, at most 255
     device: torch.device | str = "cpu"
 
@@ -81,11 +83,19 @@ class Labeler:
         else:
             scores, are_probabilities = self._slide(shown), self.rule.average == "probabilities"
         scores = _resize(scores, size)
+        if isinstance(self.predictor, RefiningPredictor):
+            scores = self._refine(self.predictor, scores if are_probabilities else scores.softmax(dim=1), images)
+            are_probabilities = True
         highest, labels = scores.max(dim=1)
         if not with_confidence:
             return Labeling(_to_labels(labels), None)
         confidence = highest if are_probabilities else (highest - scores.logsumexp(dim=1)).exp()
         return Labeling(_to_labels(labels), confidence.clamp(max=1).cpu().numpy())
+
+    def _refine(self, predictor: RefiningPredictor, probabilities: Tensor, images: Tensor) -> Tensor:
+        pairs = zip(probabilities.cpu().numpy(), images, strict=True)
+        refined = [predictor.refine(planes, denormalize(image, self.normalization)) for planes, image in pairs]
+        return torch.from_numpy(np.stack(refined))
 
     def _slide(self, images: Tensor) -> Tensor:
         """Return probabilities or logits (N, K, H, W), averaged per pixel over the windows that hold it."""

@@ -95,6 +95,20 @@ def normalize(pixels: NDArray[np.uint8], normalization: Normalization) -> Tensor
     return torch.from_numpy(planes)
 
 
+def denormalize(image: Tensor, normalization: Normalization) -> NDArray[np.uint8]:
+    """Map (3, H, W) as ``normalize`` returns it back to RGB pixels (H, W, 3) uint8, exactly.
+
+    >>> imagenet = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    >>> pixels = np.arange(256 * 3, dtype=np.uint32).reshape(16, 16, 3).astype(np.uint8)
+    >>> bool((denormalize(normalize(pixels, imagenet), imagenet) == pixels).all())
+    True
+    """
+    mean, std = (np.array(values, np.float32) for values in (normalization.mean, normalization.std))
+    pixels = np.moveaxis(image.cpu().numpy(), 0, -1) * std + mean
+    restored: NDArray[np.uint8] = np.rint(pixels * 255).astype(np.uint8)
+    return restored
+
+
 def _crop(picture: Image.Image, geometry: Geometry, resampling: Image.Resampling, fill: Fill) -> Image.Image:
     (height, width), top, left, crop, is_flipped = geometry
     if picture.size != (width, height):

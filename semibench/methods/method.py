@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semibench.methods.networks.base import Network, ParameterGroup
@@ -87,11 +89,20 @@ class Task:
         return len(self.class_names)
 
 
+class RefiningPredictor(nn.Module, ABC):
+    """A predictor whose probabilities are refined after it, with the image at hand; costs are those without that step."""
+
+    @abstractmethod
+    def refine(self, probabilities: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities (K, H, W) of an image (H, W, 3) RGB, from those merged over windows and resized to it."""
+
+
 class Method(nn.Module, ABC):
     """A training procedure under test. Subclasses stand one per file, named as the file."""
 
     Config: ClassVar[type[Record]]
     views: Views = Views()
+    network_name: ClassVar[str | None] = None  # the network that the method is about; None: takes the run's
     published: ClassVar[Mapping[str, Published]] = {}  # data set -> the authors' own settings
 
     @abstractmethod
