@@ -71,9 +71,14 @@ def find(kind: Kind, name: str) -> ModuleType:
         raise UsageError(f"{kind.name} '{name}' cannot be imported: {error}", "Install the package that it needs.") from error
 
 
+def real_name(kind: Kind, name: str) -> str:
+    """Return the name under which a part is recorded: its own, or the one that its file says it is ``ALIAS_OF``."""
+    return str(getattr(find(kind, name), "ALIAS_OF", name))
+
+
 def find_class(kind: Kind, name: str, base: type[T]) -> type[T]:
-    """Return the subclass of ``base`` that the part's own file defines."""
-    module = find(kind, name)
+    """Return the subclass of ``base`` that the part's own file defines, or the file of which it is another name."""
+    module = find(kind, real_name(kind, name))
     for value in vars(module).values():
         if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__:
             return value

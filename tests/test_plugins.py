@@ -16,6 +16,7 @@ def kind(tmp_path, monkeypatch):
         "zoo/base.py": '"""The contract."""\n',
         "zoo/_food.py": '"""A private neighbor."""\n',
         "zoo/cat.py": '"""Cat, sleeps.\n\nLong story."""\nraise RuntimeError("listing must not import")\n',
+        "zoo/kitten.py": '"""Kitten, another cow."""\nALIAS_OF = "cow"\n',
         "farm.py": "from semibench.errors import SemibenchError\n\n\nclass Cow(SemibenchError):\n    pass\n",
         "farm-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: farm\nVersion: 1.0\n",
         "farm-1.0.dist-info/entry_points.txt": "[semibench.zoo]\ncow = farm\nghost = no_such_module\n",
@@ -31,12 +32,22 @@ def kind(tmp_path, monkeypatch):
 
 
 def test_parts_are_listed_with_their_first_lines_and_not_imported(kind):
-    assert plugins.summaries(kind) == {"cat": "Cat, sleeps.", "cow": "from farm", "ghost": "from no_such_module"}
+    assert plugins.summaries(kind) == {
+        "cat": "Cat, sleeps.",
+        "cow": "from farm",
+        "ghost": "from no_such_module",
+        "kitten": "Kitten, another cow.",
+    }
     assert not {"zoo.cat", "farm"} & set(sys.modules)
 
 
 def test_a_part_of_another_package_is_found_by_its_entry_point(kind):
     assert plugins.find_class(kind, "cow", SemibenchError).__name__ == "Cow"
+
+
+def test_an_alias_is_the_part_that_its_file_names(kind):
+    assert plugins.find_class(kind, "kitten", SemibenchError) is plugins.find_class(kind, "cow", SemibenchError)
+    assert plugins.real_name(kind, "kitten") == plugins.real_name(kind, "cow") == "cow"
 
 
 def test_an_unknown_part_comes_with_the_nearest(kind):

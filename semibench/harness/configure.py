@@ -3,7 +3,7 @@
 import copy
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,6 +100,7 @@ def resolve(request: Request) -> Resolved:
     tell it apart by its digest. Raises UsageError naming unknown keys, with the nearest ones that exist.
     """
     method = plugins.find_class(plugins.METHOD, request.method, Method)
+    request = replace(request, method=plugins.real_name(plugins.METHOD, request.method))  # two names, one run
     declared = _declared(request, method)
     by_hand = [*_from_file(request), *_from_settings(request.settings)]
     merged, origins = _stack([*declared, *by_hand])
@@ -166,7 +167,7 @@ def _declared(request: Request, method: type[Method]) -> list[tuple[str, dict[st
         "seed": request.seed,
         "division": request.division,
         "method": {"name": request.method},
-        "network": protocol.network,
+        "network": _controlled_network(protocol, method),
         "recipe": protocol.recipe.model_dump(mode="json"),
         "run": {},
     }
@@ -188,6 +189,15 @@ def _declared(request: Request, method: type[Method]) -> list[tuple[str, dict[st
 def _rule(protocol: Protocol, name: str | None) -> tuple[str, dict[str, Any]]:
     name = name or protocol.evaluation
     return f"rule '{name}' of {protocol.dataset}", {"evaluation": protocol.rule(name).model_dump(mode="json")}
+
+
+def _controlled_network(protocol: Protocol, method: type[Method]) -> Options:
+    """Return the protocol's network; of a method that is about another one, that with all of its options that fit."""
+    if method.network_name is None or method.network_name == protocol.network["name"]:
+        return protocol.network
+    network = plugins.find_class(plugins.NETWORK, method.network_name, Network)
+    shared = {key: value for key, value in protocol.network.items() if key in network.Config.model_fields}
+    return shared | {"name": method.network_name}
 
 
 def _from_file(request: Request) -> list[tuple[str, dict[str, Any]]]:

@@ -73,7 +73,7 @@ def prepare(order: Order) -> Prepared:
             **resolved.deciding(),
         }
     )
-    name = order.request.method
+    name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
     total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled))
     return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights)

@@ -67,6 +67,13 @@ def test_what_can_run_is_prepared_and_nothing_is_written_yet(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+def test_two_names_of_a_method_are_one_run(tmp_path: Path) -> None:
+    runs = [prepare(Order(Request(name, load("shapes-16")), None, tmp_path)) for name in ("supervised", "deeplabv3plus")]
+    assert runs[0].run_id == runs[1].run_id
+    assert runs[0].folder.path == runs[1].folder.path
+    assert runs[0].resolved.to_toml() == runs[1].resolved.to_toml()
+
+
 @pytest.mark.parametrize("precision", ["fp16", "tf32"])
 def test_a_precision_of_gpus_is_for_gpus(precision: str) -> None:
     check_precision(precision, "cuda:0")
