@@ -15,6 +15,10 @@ class Decided:
     """Marks a field that has an option of its own: errors do not offer it as a key."""
 
 
+class Located:
+    """Marks a field of paths by role: what lies there decides about a run, not where it lies."""
+
+
 class Record(BaseModel):
     """A frozen model that refuses unknown keys and non-finite numbers."""
 

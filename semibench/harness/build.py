@@ -1,9 +1,11 @@
 """From a configuration to a method with its networks and their weights."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from semibench import plugins
 from semibench.harness.configure import Configuration
@@ -17,11 +19,15 @@ from semibench.protocols.protocol import load
 
 
 def build_method(
-    configuration: Configuration, dataset: Dataset | type[Dataset], weights: Path | None
+    configuration: Configuration,
+    dataset: Dataset | type[Dataset],
+    weights: Path | None,
+    load_teacher: Callable[[str], nn.Module] | None = None,
 ) -> tuple[Method, list[WeightReport]]:
     """Build the method of a configuration; say what of a weight file fitted each of its networks.
 
     Initial values are a function of the seed alone, so that methods with the same network start from the same point.
+    Without ``load_teacher`` untrained networks stand in for teachers: for runs that are opened to predict, not to train.
     """
     torch.manual_seed(derive_seed(configuration.seed, "initial weights"))
     reports: list[WeightReport] = []
@@ -41,6 +47,7 @@ def build_method(
         ignore_index=dataset.ignore_index,
         crop=configuration.recipe.crop,
         build_network=build_network,
+        load_teacher=load_teacher or (lambda path: build_network()),
     )
     method_class = plugins.find_class(plugins.METHOD, configuration.method.model_dump()["name"], Method)
     return method_class(configuration.method, task), reports

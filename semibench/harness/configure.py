@@ -17,7 +17,7 @@ from semibench.methods.method import Method
 from semibench.methods.networks.base import Network
 from semibench.protocols.protocol import EvaluationRule, Protocol
 from semibench.protocols.recipe import Options, Recipe
-from semibench.records import Decided, Record
+from semibench.records import Decided, Located, Record
 
 Division = Literal["controlled", "published", "custom"]
 _OPTIONS = {
@@ -88,8 +88,19 @@ class Resolved:
 
     def deciding(self) -> Options:
         """Return the sections that decide numbers, as plain JSON."""
-        dumped = self.configuration.model_dump(mode="json")
-        return {section: dumped[section] for section in _DECIDING}
+        return deciding(self.configuration)
+
+
+def deciding(configuration: Configuration) -> Options:
+    """Return the sections that decide numbers, as plain JSON, without the paths of other runs."""
+    dumped = configuration.model_dump(mode="json", exclude={"method": _located(configuration.method)})
+    return {section: dumped[section] for section in _DECIDING}
+
+
+def teacher_paths(configuration: Configuration) -> dict[str, str]:
+    """Return role -> path of the runs that the method's configuration names."""
+    tables = (getattr(configuration.method, field) for field in sorted(_located(configuration.method)))
+    return {role: path for table in tables for role, path in table.items()}
 
 
 def resolve(request: Request) -> Resolved:
@@ -137,6 +148,11 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _located(method: Record) -> set[str]:
+    fields = type(method).model_fields.items()
+    return {name for name, field in fields if any(isinstance(mark, Located) for mark in field.metadata)}
 
 
 def _part(document: Mapping[str, Any], section: str, source: str) -> str:

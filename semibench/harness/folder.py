@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,14 @@ class RunFolder:
             raise UsageError(
                 f"the folder {self.path} holds a run of another configuration", "Move it away, or choose another --output."
             )
+
+    def run_id(self) -> str:
+        """Return the id of the run in the folder; raise UsageError when there is none."""
+        head = self.config.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if self.config.is_file() else ""
+        found = re.fullmatch("# run ([0-9a-f]{64})", head)
+        if found is None:
+            raise UsageError(f"{self.path} is not the folder of a run", "Run 'semibench list runs' to see them.")
+        return found[1]
 
     def write_config(self, text: str, digest: str) -> None:
         """Write the resolved configuration; raise UsageError when the folder holds another one's run."""

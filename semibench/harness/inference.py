@@ -14,7 +14,7 @@ from torch.nn import functional
 from semibench.errors import RunFailedError, UsageError
 from semibench.harness.transforms import denormalize, normalize
 from semibench.harness.windows import Size, resized, windows
-from semibench.methods.method import RefiningPredictor
+from semibench.methods.networks.base import RefiningPredictor
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
 

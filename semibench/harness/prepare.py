@@ -12,6 +12,7 @@ from semibench.harness.engines.base import Engine
 from semibench.harness.folder import RunFolder
 from semibench.harness.loading import BatchSource
 from semibench.harness.optimizers import build_optimizer
+from semibench.harness.teachers import Teachers
 from semibench.hashing import digest_file, digest_json
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol, Split
@@ -42,6 +43,7 @@ class Prepared:
     run_id: str
     folder: RunFolder
     weights: Path | None
+    teachers: Teachers
 
     @property
     def configuration(self) -> Configuration:
@@ -59,24 +61,27 @@ def prepare(order: Order) -> Prepared:
     split = protocol.split(dataset, partial=partial)
     if order.weights is not None and not order.weights.is_file():
         raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
-    _check_parts(configuration, dataset, split, order.weights)
+    teachers = Teachers(configuration, protocol, dataset, split)
+    _check_parts(configuration, dataset, split, order.weights, teachers)
     scored = [protocol.evaluated(dataset, subset, partial=partial) for subset in _scored(configuration)]
     for id in (id for ids in (split.labeled, *scored) for id in ids[:1]):
         dataset.pair(id)  # masks that are all of another kind, or not prepared, are found now
     digest = protocol.digest(dataset, partial=partial)
+    identities = {teacher.role: [teacher.run_id, teacher.step, teacher.tensors] for teacher in teachers.records}
     run_id = digest_json(
         {
             "protocol": digest,
             "seed": configuration.seed,
             "weights": digest_file(order.weights) if order.weights else None,
             "numerics": NUMERICS,
+            **({"teachers": identities} if identities else {}),
             **resolved.deciding(),
         }
     )
     name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
     total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled))
-    return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights)
+    return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights, teachers)
 
 
 def check_precision(precision: str, device: str) -> None:
@@ -91,11 +96,13 @@ def _scored(configuration: Configuration) -> tuple[str, str]:
     return configuration.evaluation.select_on, configuration.evaluation.report_on
 
 
-def _check_parts(configuration: Configuration, dataset: Dataset, split: Split, weights: Path | None) -> None:
+def _check_parts(
+    configuration: Configuration, dataset: Dataset, split: Split, weights: Path | None, teachers: Teachers
+) -> None:
     """Build each part of a run once: what cannot be built says so now, not after a wait in a queue."""
     recipe = configuration.recipe
     plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)
     check_precision(recipe.precision, environment.choose_device(configuration.run.device))
-    method, _ = build_method(configuration, dataset, weights)
+    method, _ = build_method(configuration, dataset, weights, teachers.load)
     build_optimizer(method, recipe.optimizer)
     BatchSource(dataset, split, recipe, method.views, configuration.seed)

@@ -96,6 +96,7 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
             )
             for report in finished.weights
         ),
+        teachers=prepared.teachers.records,
         provenance=_provenance(prepared, finished),
     )
 

@@ -11,6 +11,7 @@ from semibench.harness.configure import Configuration, parse
 from semibench.harness.folder import RunFolder
 from semibench.harness.progress import Meter
 from semibench.harness.scoring import Scorer
+from semibench.methods.method import Method
 from semibench.protocols.protocol import Protocol, load
 
 Which = Literal["last", "best"]
@@ -23,17 +24,36 @@ class Reopened(NamedTuple):
     step: int
 
 
+class Restored(NamedTuple):
+    """A run's method at one of its checkpoints."""
+
+    configuration: Configuration
+    protocol: Protocol
+    method: Method
+    step: int
+
+
 def reopen(path: Path, which: Which, device: str, meter: Meter | None = None) -> Reopened:
-    """Open the run in the folder ``path`` at its last or best checkpoint; ``meter`` shows how far a scoring is.
+    """Open the run in the folder ``path`` at its last or best checkpoint, to predict with it; see ``restore``.
+
+    ``meter`` shows how far a scoring is.
+    """
+    folder = RunFolder(path)
+    configuration, protocol, method, step = restore(folder, folder.best if which == "best" else folder.last)
+    chosen = environment.choose_device(device)
+    predictor = next(iter(method.to(chosen).predictors().values()))
+    return Reopened(Scorer(configuration, protocol, predictor, chosen, meter or Meter(is_shown=False)), step)
+
+
+def restore(folder: RunFolder, file: Path) -> Restored:
+    """Build the method of a run with the state in ``file``, one of its checkpoints.
 
     Raises UsageError when the folder is not a run's, DataError when its configuration or the checkpoint is damaged,
     incomplete or missing, or when the two do not belong together.
     """
-    folder = RunFolder(path)
     if not folder.config.is_file():
-        raise UsageError(f"{path} is not the folder of a run", "Run 'semibench list runs' to see them.")
+        raise UsageError(f"{folder.path} is not the folder of a run", "Run 'semibench list runs' to see them.")
     configuration, protocol = _read(folder.config)
-    file = folder.best if which == "best" else folder.last
     content = checkpoint.load(file)
     method, _ = build_method(configuration, protocol.dataset_class(), weights=None)
     try:
@@ -44,9 +64,7 @@ def reopen(path: Path, which: Which, device: str, meter: Meter | None = None) ->
             f"checkpoint {file} does not fit the network that {folder.config.name} describes",
             "One of the two files is of another run; train again in another --output.",
         ) from error
-    chosen = environment.choose_device(device)
-    predictor = next(iter(method.to(chosen).predictors().values()))
-    return Reopened(Scorer(configuration, protocol, predictor, chosen, meter or Meter(is_shown=False)), step)
+    return Restored(configuration, protocol, method, step)
 
 
 def _read(file: Path) -> tuple[Configuration, Protocol]:

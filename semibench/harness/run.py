@@ -63,7 +63,7 @@ def _run(prepared: Prepared, meter: Meter) -> Result:
     if configuration.run.threads is not None:
         torch.set_num_threads(configuration.run.threads)
     write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
-    method, weights = build_method(configuration, prepared.dataset, prepared.weights)
+    method, weights = build_method(configuration, prepared.dataset, prepared.weights, prepared.teachers.load)
     for report in weights if meter.is_shown else ():
         click.echo(_describe(report), err=True)
     scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device, meter)

@@ -29,9 +29,9 @@ from semibench.errors import UsageError
 from semibench.methods.blocks import dense_crf
 from semibench.methods.blocks.dense_crf import DenseCrf
 from semibench.methods.blocks.losses import supervised_cross_entropy
-from semibench.methods.method import Batch, Method, Progress, RefiningPredictor, StepOutput, Task
+from semibench.methods.method import Batch, Method, Progress, StepOutput, Task
 from semibench.methods.networks import deeplabv2
-from semibench.methods.networks.base import Network, ParameterGroup
+from semibench.methods.networks.base import Network, ParameterGroup, RefiningPredictor
 from semibench.protocols.recipe import Published
 from semibench.records import Record
 

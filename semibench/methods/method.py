@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semibench.methods.networks.base import Network, ParameterGroup
@@ -82,19 +80,12 @@ class Task:
     ignore_index: int
     crop: tuple[int, int]  # (H, W) of training images
     build_network: Callable[..., Network]  # keyword options depart from the run's network
+    load_teacher: Callable[[str], nn.Module] = nn.Identity  # the headline predictor of another run, by the path of that run
 
     @property
     def n_classes(self) -> int:
         """K."""
         return len(self.class_names)
-
-
-class RefiningPredictor(nn.Module, ABC):
-    """A predictor whose probabilities are refined after it, with the image at hand; costs are those without that step."""
-
-    @abstractmethod
-    def refine(self, probabilities: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities (K, H, W) of an image (H, W, 3) RGB, from those merged over windows and resized to it."""
 
 
 class Method(nn.Module, ABC):

@@ -104,6 +104,7 @@ def _identity(result: Result) -> dict[str, Any]:
         "evaluation": result.evaluation.model_dump(mode="json"),
         "weights": [weights.sha256[:12] for weights in result.weights],
         "numerics": result.provenance.numerics,
+        "teachers": {by.role: f"{by.method} {by.backbone} {by.configuration[:7]}" for by in result.teachers},
     }
 
 

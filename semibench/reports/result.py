@@ -79,6 +79,20 @@ class Weights(Record):
     unexpected: tuple[str, ...]
 
 
+class Teacher(Record):
+    """A network of another run that the method learnt from."""
+
+    role: str  # as the method's configuration names it
+    run_id: Sha256
+    step: Count  # of its checkpoint
+    tensors: Sha256  # of its weights
+    method: str
+    backbone: str
+    configuration: Sha256  # of what decides its numbers besides protocol and seed
+    seed: int
+    miou: Fraction | None  # of its run; None when that has no result
+
+
 class Digests(Record):
     """Digests of what must agree, or be told apart, in a table; ``Result.digest`` is the protocol's."""
 
@@ -145,6 +159,7 @@ class Result(Record):
     macs: Count  # as in ``cost``
     cost: Cost
     weights: tuple[Weights, ...]
+    teachers: tuple[Teacher, ...] = ()
     provenance: Provenance
 
     @property

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semibench.harness.inference import predict
-from semibench.methods.method import RefiningPredictor
+from semibench.methods.networks.base import RefiningPredictor
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from semibench.methods.method import Task
+from semibench.methods.networks._pyramid import PyramidNetwork
 from semibench.methods.networks.base import Features, Network
 
 
@@ -36,6 +37,43 @@ class Readable(Network):
     def decode(self, features: Features, size: tuple[int, int]) -> Tensor:
         logits = self.weight * features[0][:, :2]
         return logits if self.training else -logits
+
+
+class ReadablePyramid(PyramidNetwork):
+    """Logits are the first two channels of the image, times a weight and plus a bias; every stage before is the identity."""
+
+    def __init__(self, weight: float = 1.0, bias: float = 0.0) -> None:
+        nn.Module.__init__(self)
+        self.encoder = nn.BatchNorm2d(3)
+        self.pyramid = nn.Module()
+        self.weight, self.bias = (nn.Parameter(torch.tensor(float(v))) for v in (weight, bias))
+        self.calls: list[Call] = []
+
+    def encode(self, image: Tensor) -> Features:
+        self.calls.append(Call(image, self.training, torch.is_grad_enabled()))
+        self.encoder(image)
+        return (image,)
+
+    def gather(self, features: Features) -> Features:
+        return features
+
+    def merge(self, gathered: Features) -> Tensor:
+        return gathered[0]
+
+    def represent(self, features: Features) -> Tensor:
+        return features[0]
+
+    def classify(self, represented: Tensor) -> Tensor:
+        return self.weight * represented[:, :2] + self.bias
+
+    def resize(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        return maps
+
+
+@pytest.fixture
+def readable_pyramid() -> type[ReadablePyramid]:
+    """The class itself, for tests that need several of them."""
+    return ReadablePyramid
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from semibench.errors import UsageError
 from semibench.harness.cost import count_operations
 from semibench.methods.blocks import dense_crf
 from semibench.methods.deeplabv2 import DeepLabV2, maximum, scaled_logits
-from semibench.methods.method import Batch, Labeled, Progress, RefiningPredictor, Task
+from semibench.methods.method import Batch, Labeled, Progress, Task
 from semibench.methods.networks import deeplabv2
+from semibench.methods.networks.base import RefiningPredictor
 
 START = Progress(0, 10)
 

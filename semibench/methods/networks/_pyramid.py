@@ -15,6 +15,7 @@ class AtrousPyramid(nn.Module):
 
     def __init__(self, inputs: int, channels: int, rates: tuple[int, ...], *, pooled_norm: bool = True) -> None:
         super().__init__()
+        self.inputs = inputs
         self.branches = nn.ModuleList([Conv2dNormActivation(inputs, channels, 1)])
         self.branches += [Conv2dNormActivation(inputs, channels, 3, dilation=rate) for rate in rates]
         norm = nn.BatchNorm2d if pooled_norm else None  # without a norm the convolution has a bias

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semibench.records import Record
@@ -50,3 +52,11 @@ class Network(nn.Module, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to logits (N, K, H, W)."""
         return self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))
+
+
+class RefiningPredictor(nn.Module, ABC):
+    """A predictor whose probabilities are refined after it, with the image at hand; costs are those without that step."""
+
+    @abstractmethod
+    def refine(self, probabilities: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities (K, H, W) of an image (H, W, 3) RGB, from those merged over windows and resized to it."""

@@ -36,9 +36,8 @@ class DeepLabV2(Network):
         super().__init__(config, n_classes)
         self.encoder, (_, high) = build_encoder(config.encoder, config.output_stride, config.multi_grid)
         self.classifiers = nn.ModuleList(nn.Conv2d(high, n_classes, 3, padding=r, dilation=r) for r in config.rates)
-        for layer in self.classifiers.children():
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+        for parameter in self.classifiers.parameters():
+            nn.init.normal_(parameter, std=0.01 if parameter.ndim > 1 else 0.0)  # biases start at 0
 
     def encode(self, image: Tensor) -> Features:
         """Map images (N, 3, H, W) to a high map at the output stride."""
@@ -61,7 +60,6 @@ class DeepLabV2(Network):
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return ``encoder``, ``decoder`` and, since they are trained at a rate of their own, ``biases`` of the decoder."""
         encoder, decoder = super().parameter_groups()
-        biases = [layer.bias for layer in self.classifiers.children()]
-        inside = set(map(id, biases))
-        weights = [parameter for parameter in decoder.parameters if id(parameter) not in inside]
+        weights = [parameter for parameter in decoder.parameters if parameter.ndim > 1]
+        biases = [parameter for parameter in decoder.parameters if parameter.ndim == 1]
         return [encoder, ParameterGroup("decoder", weights), ParameterGroup("biases", biases)]

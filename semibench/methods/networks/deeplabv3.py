@@ -30,6 +30,7 @@ class DeepLabV3(PyramidNetwork):
         multi_grid: tuple[PositiveInt, ...] = ()  # factors on the rate of the encoder's last blocks; our choice, see above
         rates: tuple[PositiveInt, ...] = (6, 12, 18)  # dilation of the 3x3 branches; the paper doubles them at output stride 8
         channels: PositiveInt = 256  # of each branch and of their projection
+        pooled_norm: bool = False  # whether the image-level branch is normalized; True in MMSegmentation
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of single values, before the classifier
         align_corners: bool = False  # of the resize to the image's size
 
@@ -37,14 +38,14 @@ class DeepLabV3(PyramidNetwork):
         super().__init__(config, n_classes)
         self.align_corners = config.align_corners
         self.encoder, (_, high) = build_encoder(config.encoder, config.output_stride, config.multi_grid)
-        self.pyramid = AtrousPyramid(high, config.channels, config.rates, pooled_norm=False)
+        self.pyramid = AtrousPyramid(high, config.channels, config.rates, pooled_norm=config.pooled_norm)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Conv2d(config.channels, n_classes, 1)
         for layer in self.pyramid.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_uniform_(layer.weight, a=1)
-        nn.init.normal_(self.classifier.weight, std=0.001)
-        nn.init.zeros_(self.classifier.bias)
+        for parameter in self.classifier.parameters():
+            nn.init.normal_(parameter, std=0.001 if parameter.ndim > 1 else 0.0)  # the bias starts at 0
 
     def encode(self, image: Tensor) -> Features:
         """Map images (N, 3, H, W) to a high map at the output stride."""

@@ -1,8 +1,11 @@
 """CutMix boxes and pasting."""
 
+import random
+
+import pytest
 import torch
 
-from semibench.methods.blocks.mixing import cutmix_boxes, paste
+from semibench.methods.blocks.mixing import cutmix_boxes, paste, toggled_boxes
 
 
 def test_pasting_takes_the_box_from_the_source() -> None:
@@ -38,3 +41,45 @@ def test_box_statistics_are_those_measured_on_the_reference() -> None:
     assert area.max() <= 0.4
     assert abs(ratio.mean().item() - 1.60) < 0.1
     assert abs((height > width).float().mean().item() - 0.73) < 0.05
+
+
+# Boxes that are combined by exclusive or.
+
+
+def test_toggled_boxes_follow_from_the_seed() -> None:
+    boxes = toggled_boxes(torch.tensor([3, 4, 3]), (24, 32))
+    assert (boxes.shape, boxes.dtype) == ((3, 24, 32), torch.bool)
+    assert torch.equal(boxes[0], boxes[2])
+    assert not torch.equal(boxes[0], boxes[1])
+
+
+def test_toggled_boxes_cover_a_quarter_on_average_and_never_more_than_half() -> None:
+    shares = toggled_boxes(torch.arange(500), (64, 64)).float().mean(dim=(1, 2))
+    assert abs(shares.mean().item() - 0.25) < 0.02
+    assert 0.05 < shares.min() < shares.max() <= 0.52
+
+
+def test_two_identical_boxes_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Constant(random.Random):
+        """Draws the middle of whatever it is asked for."""
+
+        def random(self) -> float:
+            return 0.5
+
+        def randint(self, a: int, b: int) -> int:
+            return (a + b) // 2
+
+    monkeypatch.setattr("semibench.methods.blocks.mixing.random.Random", Constant)
+    assert not toggled_boxes(torch.arange(1), (64, 64), count=2).any()
+    assert toggled_boxes(torch.arange(1), (64, 64), count=3).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 1)])
+def test_toggled_boxes_fit_into_images_of_any_size(size: tuple[int, int]) -> None:
+    assert toggled_boxes(torch.arange(20), size).shape == (20, *size)
+
+
+def test_labels_of_pasted_logits_are_pasted_labels() -> None:
+    own, other = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
+    boxes = toggled_boxes(torch.arange(2), (8, 8))
+    assert torch.equal(paste(own, other, boxes).argmax(dim=1), paste(own.argmax(dim=1), other.argmax(dim=1), boxes))
