@@ -8,7 +8,7 @@ import pytest
 from semibench.errors import NotConformantError
 from semibench.protocols.protocol import EvaluationRule
 from semibench.reports.aggregate import group, spread
-from semibench.reports.result import Digests
+from semibench.reports.result import Digests, Teacher
 
 DIGESTS = {"evaluation": "b" * 64, "recipe": "c" * 64, "truth": "d" * 64, "tensors": "e" * 64}
 ALL_RIGHT = ((4, 0), (0, 4))  # mIoU 1
@@ -117,3 +117,23 @@ def test_speed_is_a_mean_over_seeds_on_one_device(make_result):
 def test_speed_is_not_averaged_over_devices_machines_threads_or_gaps(make_result, change):
     [one] = group([make_result(seed=0), make_result(seed=1, **change)])
     assert one.images_per_second is None
+
+
+def taught_by(seed, configuration):
+    return Teacher(
+        role="deep", run_id=f"{seed:064x}", step=60, tensors=f"{seed + 9:064x}", method="cps", backbone="resnet101s",
+        configuration=configuration * 64, seed=seed, miou=None,
+    )  # fmt: skip
+
+
+def test_students_share_a_row_when_their_teachers_differ_in_their_seed_alone(make_result):
+    results = [make_result(seed=seed, teachers=(taught_by(seed, "1"),)) for seed in (0, 1)]
+    assert [one.seeds for one in group(results)] == [(0, 1)]
+
+
+def test_students_of_teachers_of_two_kinds_are_told_apart(make_result):
+    results = [make_result(seed=seed, teachers=(taught_by(seed, kind),)) for seed, kind in ((0, "1"), (1, "2"))]
+    assert [one.config for one in group(results)] == [
+        "teachers.deep=cps resnet101s 1111111",
+        "teachers.deep=cps resnet101s 2222222",
+    ]

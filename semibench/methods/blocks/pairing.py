@@ -37,6 +37,7 @@ def most_similar_pairs(unlabeled: Tensor, labeled: Tensor) -> Tensor:
     """
     n, m = len(labeled), len(unlabeled)
     directions = [torch.nn.functional.normalize(of.detach().float(), dim=1) for of in (unlabeled, labeled)]
-    similarity = (directions[0] @ directions[1].T).repeat(1, -(-m // n))
+    with torch.autocast(labeled.device.type, enabled=False):
+        similarity = (directions[0] @ directions[1].T).repeat(1, -(-m // n))
     _, chosen = linear_sum_assignment(similarity.cpu().numpy(), maximize=True)
     return torch.from_numpy(chosen) % n

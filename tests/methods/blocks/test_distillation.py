@@ -82,6 +82,13 @@ def test_sizes_that_7_does_not_divide_are_finite(size: tuple[int, int]) -> None:
     assert similarity.isfinite().all()
 
 
+def test_mixed_precision_does_not_blur_cosines() -> None:
+    features = noise(1, 5, 14, 14).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        similarity = self_similarity(features)
+    assert torch.equal(similarity, self_similarity(features))
+
+
 def test_a_region_of_zeros_resembles_nothing_and_has_a_finite_gradient() -> None:
     features = torch.zeros(1, 3, 7, 7, requires_grad=True)
     loss = region_level(features, noise(1, 3, 7, 7))

@@ -48,6 +48,13 @@ def test_the_sum_of_cosines_is_the_greatest_of_all_permutations() -> None:
     assert most_similar_pairs(unlabeled, labeled).tolist() == list(best)
 
 
+def test_mixed_precision_changes_no_pair() -> None:
+    unlabeled, labeled = noise(6, 8), noise(6, 8, seed=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        pairs = most_similar_pairs(unlabeled.bfloat16().float(), labeled)
+    assert torch.equal(pairs, most_similar_pairs(unlabeled.bfloat16().float(), labeled))
+
+
 def test_lengths_of_descriptors_do_not_matter() -> None:
     unlabeled, labeled = noise(5, 3), noise(5, 3, seed=1)
     scaled = unlabeled * torch.tensor([0.1, 1, 10, 100, 1000])[:, None]
