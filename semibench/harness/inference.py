@@ -14,6 +14,7 @@ from torch.nn import functional
 from semibench.errors import RunFailedError, UsageError
 from semibench.harness.transforms import denormalize, normalize
 from semibench.harness.windows import Size, resized, windows
+from semibench.methods.blocks import modes
 from semibench.methods.networks.base import RefiningPredictor
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
@@ -47,16 +48,12 @@ def evaluating(predictor: nn.Module) -> Iterator[None]:
     """Put ``predictor`` into evaluation mode, without gradients and in true single precision; put everything back after."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     tf32 = convolutions.allow_tf32, products.allow_tf32
-    modes = [(module, module.training) for module in predictor.modules()]
-    predictor.eval()
     convolutions.allow_tf32 = products.allow_tf32 = False  # torch allows it for convolutions unless told otherwise
     try:
-        with torch.inference_mode():
+        with modes.evaluating(predictor), torch.inference_mode():
             yield
     finally:
         convolutions.allow_tf32, products.allow_tf32 = tf32
-        for module, is_training in modes:  # train() would also wake frozen parts
-            module.training = is_training
 
 
 @dataclass(frozen=True)
