@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from semibench.methods.blocks.losses import Mining, supervised_cross_entropy
+from semibench.methods.blocks.losses import supervised_cross_entropy
+from semibench.methods.blocks.mining import Mining
 from semibench.methods.blocks.mixing import paste, toggled_boxes
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, Views
 from semibench.methods.networks.base import Network, ParameterGroup
@@ -58,13 +59,14 @@ class CrossPseudoSupervision(Method):
     """Two networks that teach each other."""
 
     views = Views(crops=1, partner="other")
-    published = {  # evaluation rules wanted: windows of 512 (VOC) or 800, stride two thirds of it rounded up, sums of logits
-        "voc": Published(source=SOURCE, recipe=recipe(0.0025, 4e-4, 34, 8, 512), network=NETWORK),
+    published = {
+        "voc": Published(source=SOURCE, recipe=recipe(0.0025, 4e-4, 34, 8, 512), network=NETWORK, rule="whole-best"),
         "cityscapes": Published(
             source=SOURCE,
             recipe=recipe(0.0025, 8e-4, 137, 8, 800),
             network=NETWORK,
-            method={"weight": 5.0, "mining": {"threshold": 0.7, "min_kept": 400_000}},  # 50,000 an image
+            method={"weight": 5.0, "mining": {"threshold": 0.7, "kept_per_image": 50_000}},
+            rule="sliding-800-cps-best",
         ),
     }
 

@@ -18,16 +18,20 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from semibench.methods.blocks.losses import Mining, confident_cross_entropy, supervised_cross_entropy
+from semibench.methods.blocks.losses import confident_cross_entropy, supervised_cross_entropy
+from semibench.methods.blocks.mining import Mining
 from semibench.methods.blocks.mixing import cutmix_boxes, paste
 from semibench.methods.blocks.pseudo_labels import Target, coverage, pseudo_labels, teach
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, Views
 from semibench.methods.networks.base import ParameterGroup
+from semibench.methods.unimatch import UniMatch
 from semibench.records import Record
 
 
 class FixMatch(Method):
     """One network that teaches itself."""
+
+    published = UniMatch.published  # the same configurations, which have nothing of what UniMatch adds
 
     class Config(Record):
         """Source of every default, where nothing else is said: UniMatch's code, Pascal VOC."""

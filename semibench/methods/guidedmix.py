@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from semibench.errors import UsageError
 from semibench.methods.blocks.focal import sigmoid_focal
-from semibench.methods.blocks.losses import supervised_cross_entropy
+from semibench.methods.blocks.losses import masked_mean, supervised_cross_entropy
 from semibench.methods.blocks.pairing import most_similar_pairs, random_pairs
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, Views
 from semibench.methods.networks._mitrans import MITrans
@@ -46,7 +46,7 @@ _JITTER = {"name": "jitter", "probability": 0.5, "brightness": 0, "contrast": 0,
 DISTORTION = [_JITTER | change for change in ({"brightness": 32 / 255}, {"contrast": 0.5}, {"saturation": 0.5}, {"hue": 0.1})]
 
 
-def _published(encoder: str, crop: int, short_side: int, batch: int) -> Published:
+def _published(encoder: str, crop: int, short_side: int, batch: int, rule: str | None = None) -> Published:
     """Return what the data sets share: configs/_base_/schedules/schedule_20k.py on the 4 GPUs of tools/train_3seg.py."""
     recipe = {
         "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4},
@@ -66,16 +66,19 @@ def _published(encoder: str, crop: int, short_side: int, batch: int) -> Publishe
     }
     network = {"name": "deeplabv3", "encoder": encoder, "output_stride": 8, "rates": [12, 24, 36], "channels": 512}
     network |= {"pooled_norm": True}
-    return Published.model_validate({"source": "yh-pengtu/GuidedMix-Net, configs/", "recipe": recipe, "network": network})
+    source = "yh-pengtu/GuidedMix-Net, configs/"
+    return Published.model_validate({"source": source, "recipe": recipe, "network": network, "rule": rule})
 
 
 class GuidedMixNet(Method):
     """A network and a second head that only sees mixtures."""
 
     views = Views(crops=1)
-    published = {  # evaluation rule wanted: whole image, resized to fit 2048 x 512 (VOC, Context) or 2049 x 1025
-        "voc": _published("resnet50c", 512, 512, 16),  # resnet101c for 1,323 labels (40,000 steps) and more than 1,464
-        "cityscapes": _published("resnet101c", 769, 1025, 8),
+    published = {
+        "voc": _published(
+            "resnet50c", 512, 512, 16, rule="whole-512"
+        ),  # resnet101c for 1,323 labels (40,000 steps) and more than 1,464
+        "cityscapes": _published("resnet101c", 769, 1025, 8, rule="whole"),  # there resized to 2049 x 1025
         "pascal_context": _published("resnet101c", 512, 512, 16),
     }
 
@@ -158,7 +161,7 @@ class GuidedMixNet(Method):
         if not self.config.mask_padding:
             return loss.mean()
         counted = F.interpolate(valid[:, None].float(), loss.shape[-2:], mode="nearest")[:, 0]
-        return (loss * counted).sum() / counted.sum().clamp(min=1)
+        return masked_mean(loss, counted.bool())
 
 
 def labeled_share(seeds: Tensor, factor: float) -> float:

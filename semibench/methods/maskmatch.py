@@ -26,8 +26,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from semibench.methods.blocks.ema import Teacher, warmed_up
-from semibench.methods.blocks.losses import Mining, confident_cross_entropy, supervised_cross_entropy
+from semibench.methods.blocks.losses import confident_cross_entropy, supervised_cross_entropy
 from semibench.methods.blocks.masking import masked_consistency, patch_masks
+from semibench.methods.blocks.mining import Mining
 from semibench.methods.blocks.mixing import cutmix_boxes, paste
 from semibench.methods.blocks.pseudo_labels import Target, coverage, teach
 from semibench.methods.method import Batch, Crop, Method, Progress, StepOutput, Task, Views

@@ -8,14 +8,14 @@ Shapes: N labelled images, M unlabelled images, K classes, H x W pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
 from semibench.methods.networks.base import Network, ParameterGroup
-from semibench.protocols.recipe import Published
+from semibench.protocols.recipe import Published, Reported
 from semibench.records import Record
 
 
@@ -95,6 +95,7 @@ class Method(nn.Module, ABC):
     views: Views = Views()
     network_name: ClassVar[str | None] = None  # the network that the method is about; None: takes the run's
     published: ClassVar[Mapping[str, Published]] = {}  # data set -> the authors' own settings
+    reported: ClassVar[Sequence[Reported]] = ()  # what the authors report
 
     @abstractmethod
     def __init__(self, config: Any, task: Task) -> None:

@@ -38,7 +38,8 @@ from torch import nn
 from semibench.errors import UsageError
 from semibench.methods import cps
 from semibench.methods.blocks.distillation import image_level, region_level
-from semibench.methods.blocks.losses import Mining, supervised_cross_entropy
+from semibench.methods.blocks.losses import supervised_cross_entropy
+from semibench.methods.blocks.mining import Mining
 from semibench.methods.blocks.mixing import paste, toggled_boxes
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, Views
 from semibench.methods.networks._frozen import Frozen
@@ -63,9 +64,13 @@ class MultiGranularityDistillation(Method):
     """A student of two frozen teachers."""
 
     views = Views(crops=1, partner="other")
-    published = {  # evaluation rules wanted: windows of 512 (VOC) or 800, stride two thirds of it rounded up, sums of logits
+    published = {
         "voc": Published(
-            source=SOURCE, recipe=cps.recipe(0.0025, 4e-4, 34, 8, 512), network=NETWORK, method={"student_bn_passes": True}
+            source=SOURCE,
+            recipe=cps.recipe(0.0025, 4e-4, 34, 8, 512),
+            network=NETWORK,
+            method={"student_bn_passes": True},
+            rule="whole-best",
         ),
         "cityscapes": Published(
             source=SOURCE,
@@ -74,8 +79,9 @@ class MultiGranularityDistillation(Method):
             method={
                 "image_weight": 0.038,  # 0.001 of a sum over 2 images and 19 classes
                 "student_bn_passes": True,
-                "mining": {"threshold": 0.7, "min_kept": 800_000},  # 50,000 an image
+                "mining": {"threshold": 0.7, "kept_per_image": 50_000},
             },
+            rule="sliding-800-cps-best",
         ),
     }
 

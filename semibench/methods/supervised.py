@@ -1,7 +1,7 @@
 """Supervised: cross-entropy on the labelled images alone, the baseline of every method.
 
-The recipe decides everything else. As in UniMatch's supervised runs, labelled images get geometric augmentation only,
-unless the recipe names color operations for them.
+Read: UniMatch's code at 0324f3d, supervised.py. The recipe decides everything else. As there, labelled images get geometric
+augmentation only, unless the recipe names color operations for them.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from torch import nn
 
 from semibench.methods.blocks.losses import supervised_cross_entropy
+from semibench.methods.blocks.mining import Mining
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task
 from semibench.methods.networks.base import ParameterGroup
+from semibench.methods.unimatch import CITYSCAPES, COCO, VOC, UniMatch, reported
+from semibench.protocols.recipe import Options, Published
 from semibench.records import Record
 
 
@@ -18,17 +21,20 @@ class Supervised(Method):
     """One network, one loss."""
 
     class Config(Record):
-        """Nothing to set."""
+        """The choice between two losses."""
+
+        mining: Mining | None = None  # of hard pixels; UniMatch's supervised.py: on Cityscapes
 
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__(config, task)
+        self.mining = config.mining
         self.ignore_index = task.ignore_index
         self.network = task.build_network()
 
     def forward(self, batch: Batch, progress: Progress) -> StepOutput:
         """Return the cross-entropy of the labelled images."""
         logits = self.network(batch.labeled.image)
-        return StepOutput({"supervised": supervised_cross_entropy(logits, batch.labeled.mask, self.ignore_index)})
+        return StepOutput({"supervised": supervised_cross_entropy(logits, batch.labeled.mask, self.ignore_index, self.mining)})
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return encoder and decoder."""
@@ -37,3 +43,21 @@ class Supervised(Method):
     def predictors(self) -> Mapping[str, nn.Module]:
         """Return the network."""
         return {"network": self.network}
+
+
+def _labeled_only(published: Published) -> Published:
+    """Return UniMatch's settings as its supervised.py changes them: epochs over the labelled images, twice as many a step."""
+    recipe = published.recipe.model_dump()
+    recipe["epochs"]["over"] = "labeled"
+    recipe["batch"]["labeled"] *= 2
+    mining: Options = {"mining": {"kept_per_image": 50_000}} if "mining" in published.method else {}  # of 4 images a process
+    return Published.model_validate(published.model_dump() | {"recipe": recipe, "method": mining})
+
+
+Supervised.published = {dataset: _labeled_only(published) for dataset, published in UniMatch.published.items()}
+Supervised.reported = (
+    reported("README", None, "ResNet-101", VOC, 0.451, 0.553, 0.648, 0.697, 0.735),
+    reported("README", None, "ResNet-101", CITYSCAPES, 0.663, 0.728, 0.750, 0.780),
+    reported("README", None, "ResNet-50", CITYSCAPES, 0.633, 0.702, 0.731, 0.766),
+    reported("README", None, "Xception-65", COCO, 0.229, 0.280, 0.336, 0.378, 0.422),
+)

@@ -16,13 +16,14 @@ Deviations
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from semibench.methods.blocks.losses import Mining, confident_cross_entropy, supervised_cross_entropy
+from semibench.methods.blocks.losses import confident_cross_entropy, supervised_cross_entropy
+from semibench.methods.blocks.mining import Mining
 from semibench.methods.blocks.mixing import cutmix_boxes, paste
 from semibench.methods.blocks.perturb import drop_channels
 from semibench.methods.blocks.pseudo_labels import Target, coverage, pseudo_labels, teach
@@ -38,13 +39,15 @@ from semibench.protocols.recipe import (
     GroupRule,
     Jitter,
     Normalization,
-    Options,
     Published,
     Recipe,
+    Reported,
     Scale,
     Schedule,
 )
 from semibench.records import Record
+
+Checkpoint = Literal["last", "best"]
 
 _VIEWS = 2  # strong views of each image
 
@@ -111,8 +114,10 @@ class UniMatch(Method):
         return logits_x, logits_w, logits_fp
 
 
-def _published(network: Options, recipe: Recipe, method: Options) -> Published:
-    return Published(source="LiheYoung/UniMatch at 0324f3d, configs/", recipe=recipe, network=network, method=method)
+def _published(encoder: str, recipe: Recipe, rule: str, **method: Any) -> Published:
+    network = {"name": "deeplabv3plus", "encoder": encoder, "output_stride": 16, "rates": [6, 12, 18]}
+    source = "LiheYoung/UniMatch at 0324f3d, configs/"
+    return Published(source=source, recipe=recipe, network=network, method={"partner": "same"} | method, rule=rule)
 
 
 def _recipe(lr: float, decoder: float, epochs: int, crop: int) -> Recipe:
@@ -137,19 +142,36 @@ def _recipe(lr: float, decoder: float, epochs: int, crop: int) -> Recipe:
     )
 
 
-def _network(encoder: str) -> Options:
-    return {"name": "deeplabv3plus", "encoder": encoder, "output_stride": 16, "rates": [6, 12, 18]}
-
-
-# The authors' own settings. Reported: the best epoch on val; whole images (rule "whole-best"), on Cityscapes windows of 801
-# pixels every 534, cut off at the border (rule "sliding-801-best"). The Xception of the reference's COCO runs normalizes with a
-# momentum of 0.0003, timm's with 0.1.
+# The Xception of the reference's COCO runs normalizes with a momentum of 0.0003, timm's with 0.1.
 UniMatch.published = {
-    "voc": _published(_network("resnet101s"), _recipe(lr=0.001, decoder=10, epochs=80, crop=321), {"partner": "same"}),
+    "voc": _published("resnet101s", _recipe(lr=0.001, decoder=10, epochs=80, crop=321), "whole-best"),
     "cityscapes": _published(
-        _network("resnet101s"),
+        "resnet101s",
         _recipe(lr=0.005, decoder=1, epochs=240, crop=801),
-        {"partner": "same", "threshold": 0.0, "mining": Mining().model_dump()},
+        "sliding-801-best",
+        threshold=0.0,
+        mining=Mining().model_dump(),
     ),
-    "coco": _published(_network("xception65"), _recipe(lr=0.004, decoder=10, epochs=30, crop=513), {"partner": "same"}),
+    "coco": _published("xception65", _recipe(lr=0.004, decoder=10, epochs=30, crop=513), "whole-best"),
 }
+
+VOC = [f"voc-{count}@classic" for count in (92, 183, 366, 732, 1464)]
+CITYSCAPES = [f"cityscapes-{count}@cps" for count in (186, 372, 744, 1488)]
+COCO = [f"coco-{count}@classic" for count in (232, 463, 925, 1849, 3697)]
+
+
+def reported(where: str, checkpoint: Checkpoint | None, network: str, protocols: list[str], *miou: float) -> Reported:
+    """Return what the repository says of one network on the protocols of a data set."""
+    scores = dict(zip(protocols, miou, strict=True))
+    return Reported(source=f"LiheYoung/UniMatch, {where}", network=network, miou=scores, checkpoint=checkpoint)
+
+
+UniMatch.reported = (
+    reported("README", "best", "ResNet-101", VOC, 0.752, 0.772, 0.788, 0.799, 0.812),
+    reported("training logs", "last", "ResNet-101, 3 runs", VOC, 0.7448, 0.7670, 0.7843, 0.7947, 0.8058),
+    reported("training logs", "best", "ResNet-50", VOC, 0.7190, 0.7248, 0.7596, 0.7739, 0.7870),
+    reported("training logs", "best", "ResNet-101", CITYSCAPES, 0.7659, 0.7792, 0.7922, 0.7945),
+    reported("training logs", "last", "ResNet-101", CITYSCAPES, 0.7624, 0.7757, 0.7906, 0.7934),
+    reported("training logs", "best", "ResNet-50", CITYSCAPES, 0.7503, 0.7677, 0.7749, 0.7860),
+    reported("training logs", "best", "Xception-65", COCO, 0.3186, 0.3888, 0.4435, 0.4817, 0.4984),
+)

@@ -7,7 +7,7 @@ ln 4 against label 0. Dropping channels is replaced by setting the features to a
 Checks of the specification that are not here
 - Data pipeline (order, resize examples, padding value, photometric operations): tests/harness/test_transforms.py and
   test_loading.py. Padding of unlabelled images is ``Crop.valid`` instead of a mask value of 254.
-- Statistics of CutMix boxes: tests/methods/blocks/test_mixing.py. Mining: tests/methods/blocks/test_losses.py.
+- Statistics of CutMix boxes: tests/methods/blocks/test_mixing.py. Mining: tests/methods/blocks/test_mining.py.
 - Parameters, aligned corners, outputs of the network: tests/methods/networks/test_deeplabv3plus.py.
 - Schedule set after the step, rate at half time: tests/harness/test_schedules.py. Windows: tests/harness/test_windows.py.
 - Training curves and published scores need the data sets and days on a GPU: not tested. Wall times neither.

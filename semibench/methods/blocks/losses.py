@@ -3,22 +3,11 @@
 Shapes: N labelled images, M unlabelled images, K classes, H x W pixels.
 """
 
-import math
-from typing import Annotated
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from semibench.records import Record
-
-
-class Mining(Record):
-    """Online hard example mining: a supervised loss over hard pixels alone. Source: UniMatch's code, Cityscapes."""
-
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.7  # probability of the true class up to which a pixel is hard
-    min_kept: PositiveInt = 200_000  # pixels of a process's images that are hard in any case; there it has two of 801 x 801
+from semibench.methods.blocks.mining import Mining, hard_pixels
 
 
 def supervised_cross_entropy(logits: Tensor, mask: Tensor, ignore_index: int, mining: Mining | None = None) -> Tensor:
@@ -35,22 +24,6 @@ def supervised_cross_entropy(logits: Tensor, mask: Tensor, ignore_index: int, mi
         mask = torch.where(hard_pixels(logits, mask, ignore_index, mining), mask, ignore_index)
     total = F.cross_entropy(logits.float(), mask, ignore_index=ignore_index, reduction="sum")
     return total / (mask != ignore_index).sum().clamp(min=1)
-
-
-@torch.no_grad()
-def hard_pixels(logits: Tensor, mask: Tensor, ignore_index: int, mining: Mining) -> Tensor:
-    """Return which pixels are hard, (N, H, W) bool: those whose true class has at most the probability ``threshold``.
-
-    Where these are fewer than ``min_kept``, as many pixels of highest loss; where even fewer are labelled, all of them.
-
-    >>> import torch
-    >>> logits = torch.tensor([[[[0.0, 0.0, 0.0]], [[0.0, 2.0, 4.0]]]])  # probability of class 1: 0.5, 0.88, 0.98
-    >>> hard_pixels(logits, torch.ones(1, 1, 3, dtype=torch.int64), 255, Mining(min_kept=2)).tolist()
-    [[[True, True, False]]]
-    """
-    pixelwise = F.cross_entropy(logits.float(), mask, ignore_index=ignore_index, reduction="none")  # 0 at void pixels
-    highest = pixelwise.flatten().topk(min(mining.min_kept, pixelwise.numel()), sorted=False).values
-    return pixelwise >= highest.min().clamp(max=-math.log(mining.threshold))
 
 
 def confident_cross_entropy(

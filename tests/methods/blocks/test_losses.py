@@ -6,13 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semibench.methods.blocks.losses import (
-    Mining,
-    confident_cross_entropy,
-    hard_pixels,
-    masked_mean,
-    supervised_cross_entropy,
-)
+from semibench.methods.blocks.losses import confident_cross_entropy, masked_mean, supervised_cross_entropy
 
 VOID = 255
 
@@ -67,71 +61,6 @@ def test_images_that_are_all_padding_do_not_divide_by_zero() -> None:
 def test_half_precision_logits_are_summed_in_single_precision() -> None:
     loss = supervised_cross_entropy(torch.zeros(1, 2, 2, 2, dtype=torch.bfloat16), torch.zeros(1, 2, 2).long(), VOID)
     assert loss.dtype == torch.float32
-
-
-def slow_hard_pixels(logits: torch.Tensor, mask: torch.Tensor, mining: Mining) -> torch.Tensor:
-    """Sort the probabilities of the true class over all labelled pixels; the threshold is raised until enough are kept."""
-    labelled = [index for index, label in enumerate(mask.flatten().tolist()) if label != VOID]
-    probabilities = logits.softmax(dim=1).movedim(1, -1).flatten(0, 2)
-    of_truth = {index: probabilities[index, mask.flatten()[index]].item() for index in labelled}
-    hardest = sorted(of_truth.values())
-    if len(hardest) < mining.min_kept:
-        return mask != VOID
-    bound = max(mining.threshold, hardest[mining.min_kept - 1])
-    hard = [of_truth.get(index, 2.0) <= bound + 1e-6 for index in range(mask.numel())]
-    return torch.tensor(hard).reshape(mask.shape)
-
-
-def draw_labelled(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.randint(0, 3, (2, 3, 4), generator=generator)
-    mask[torch.rand(2, 3, 4, generator=generator) < 0.2] = VOID
-    return 3 * torch.randn(2, 3, 3, 4, generator=generator), mask
-
-
-@given(st.integers(0, 10_000), st.floats(0.05, 1), st.integers(1, 30))
-def test_hard_pixels_are_those_of_the_sorted_reference(seed: int, threshold: float, min_kept: int) -> None:
-    logits, mask = draw_labelled(seed)
-    mining = Mining(threshold=threshold, min_kept=min_kept)
-    hard = hard_pixels(logits, mask, VOID, mining) & (mask != VOID)
-    assert torch.equal(hard, slow_hard_pixels(logits, mask, mining))
-
-
-@given(st.integers(0, 1000), st.floats(0.1, 0.5), st.floats(0.5, 1))
-def test_a_lower_threshold_keeps_no_more_pixels(seed: int, low: float, high: float) -> None:
-    logits, mask = draw_labelled(seed)
-    few, many = (hard_pixels(logits, mask, VOID, Mining(threshold=bound, min_kept=2)) for bound in (low, high))
-    assert (few <= many).all()
-
-
-def test_with_fewer_labelled_pixels_than_must_be_kept_nothing_is_mined() -> None:
-    logits, mask = draw_labelled(0)
-    mined = supervised_cross_entropy(logits, mask, VOID, Mining(threshold=0.1, min_kept=200_000))
-    assert mined.item() == supervised_cross_entropy(logits, mask, VOID).item()
-
-
-def test_the_mined_loss_is_the_mean_over_hard_pixels() -> None:
-    logits = torch.tensor([[[[0.0, 0.0, 0.0, 0.0]], [[0.0, 1.0, 4.0, -9.0]]]])  # class 1: 0.5, 0.73, 0.98 and void
-    mask = torch.tensor([[[1, 1, 1, VOID]]])
-    loss = supervised_cross_entropy(logits, mask, VOID, Mining(min_kept=1))
-    assert math.isclose(loss.item(), math.log(2), rel_tol=1e-6)
-    loss = supervised_cross_entropy(logits, mask, VOID, Mining(min_kept=2))
-    assert math.isclose(loss.item(), (math.log(2) + math.log(1 + math.exp(-1))) / 2, rel_tol=1e-6)
-
-
-def test_easy_pixels_pass_no_gradient() -> None:
-    logits = torch.tensor([[[[0.0, 0.0]], [[0.0, 4.0]]]], requires_grad=True)
-    supervised_cross_entropy(logits, torch.ones(1, 1, 2).long(), VOID, Mining(min_kept=1)).backward()
-    assert logits.grad is not None
-    assert logits.grad[..., 1].abs().sum() == 0
-    assert logits.grad[..., 0].abs().sum() > 0
-
-
-def test_masks_without_any_label_give_a_mined_loss_of_zero_with_a_graph() -> None:
-    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
-    loss = supervised_cross_entropy(logits, torch.full((1, 2, 2), VOID), VOID, Mining(min_kept=1))
-    loss.backward()
-    assert loss.item() == 0
 
 
 def test_a_masked_mean_over_nothing_is_zero_with_a_graph() -> None:
