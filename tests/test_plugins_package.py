@@ -89,6 +89,12 @@ def test_its_own_values_are_shown_and_checked_like_any_other(call: Call) -> None
     assert "unknown key 'method.wieght' in --set. Nearest: weight" in call(*wanted, "method.wieght=1")[2]
 
 
+def test_it_is_held_to_the_contract_like_any_other(call: Call) -> None:
+    code, shown, _ = call("check", "entropy", "--quick")
+    assert code == 0
+    assert "\n\nConformant.\n\n" in shown
+
+
 def test_it_trains_and_is_recorded_unchanged(runs: Path) -> None:
     (path,) = runs.glob("shapes-16/entropy/*/result.json")
     content = json.loads(path.read_text())

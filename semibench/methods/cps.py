@@ -1,6 +1,6 @@
 """CPS, cross pseudo supervision with CutMix (Chen et al. 2021), as MGD trains its teachers (Qin et al. 2022).
 
-Papers: arXiv 2106.01226, whose body and code were not read, and 2208.10169. Read: MGD's code, `JayQine/MGD-SSSS`, its teacher
+Papers: arXiv 2106.01226, whose body and code were not read, and 2208.10169. Read: MGD's code, ``JayQine/MGD-SSSS``, its teacher
 phase for the 1/8 partitions.
 
 Two networks of one architecture start from different values. Each labels pairs of unlabelled images, both are mixed by CutMix
@@ -58,6 +58,7 @@ SOURCE = "JayQine/MGD-SSSS, 1/8 partitions, teacher ResNet-101"
 class CrossPseudoSupervision(Method):
     """Two networks that teach each other."""
 
+    provenance = "other code"
     views = Views(crops=1, partner="other")
     published = {
         "voc": Published(source=SOURCE, recipe=recipe(0.0025, 4e-4, 34, 8, 512), network=NETWORK, rule="whole-best"),

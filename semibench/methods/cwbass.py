@@ -61,6 +61,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class CWBASS(Method):
     """A student that trusts its moving average as far as that trusts itself."""
 
+    provenance = "official code"
+
     class Config(Record):
         """Source of every default, where nothing else is said: the official code."""
 

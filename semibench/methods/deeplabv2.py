@@ -68,13 +68,18 @@ VOC = {
 class DeepLabV2(Method):
     """One network at several scales, one loss a scale and one for their maximum."""
 
+    provenance = "other code"
     network_name = "deeplabv2"
     published = {"voc": Published.model_validate(VOC)}
     reported = (
         Reported(
             source="README of kazuto1011/deeplab-pytorch", network="ResNet-101, weights of COCO", miou={"voc-all": 0.7665}
         ),
-        Reported(source="the same, with a CRF", network="ResNet-101, weights of COCO", miou={"voc-all": 0.7793}),
+        Reported(
+            source="README of kazuto1011/deeplab-pytorch, with a CRF",
+            network="ResNet-101, weights of COCO",
+            miou={"voc-all": 0.7793},
+        ),
     )
 
     class Config(Record):

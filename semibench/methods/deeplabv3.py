@@ -54,6 +54,7 @@ CITYSCAPES = {  # configs/Cityscapes-SemanticSegmentation: deeplab_v3_R_103_os16
 class DeepLabV3(Method):
     """One network, one loss."""
 
+    provenance = "other code"
     network_name = "deeplabv3"
     published = {"cityscapes": Published.model_validate(CITYSCAPES)}
     reported = (

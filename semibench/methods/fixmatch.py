@@ -31,6 +31,7 @@ from semibench.records import Record
 class FixMatch(Method):
     """One network that teaches itself."""
 
+    provenance = "official code"
     published = UniMatch.published  # the same configurations, which have nothing of what UniMatch adds
 
     class Config(Record):

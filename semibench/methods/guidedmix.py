@@ -1,7 +1,7 @@
 """GuidedMix-Net (Tu et al. 2022): labelled images guide unlabelled ones by mixing with them and being subtracted again.
 
 Papers: arXiv 2106.15064 and 2112.14015 (AAAI 2022); only the abstracts were read. Read: the official code,
-`yh-pengtu/GuidedMix-Net`, in full. Where the two disagree, ``variant = "released"`` is the code.
+``yh-pengtu/GuidedMix-Net``, in full. Where the two disagree, ``variant = "released"`` is the code.
 
 Each unlabelled image is mixed with a labelled one, labelled share lambda < 1/2. A second head judges the mixture; subtracting
 lambda times the logits of the labelled image leaves a prediction for the unlabelled one ("decoupling"), whose target is what
@@ -73,6 +73,7 @@ def _published(encoder: str, crop: int, short_side: int, batch: int, rule: str |
 class GuidedMixNet(Method):
     """A network and a second head that only sees mixtures."""
 
+    provenance = "official code"
     views = Views(crops=1)
     published = {
         "voc": _published(

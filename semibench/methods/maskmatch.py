@@ -41,6 +41,7 @@ Weight = Annotated[float, Field(ge=0)]
 class MaskMatch(Method):
     """A student that is shown little, and its moving average that is shown all."""
 
+    provenance = "reconstruction"
     views = Views(crops=1, strong=1)
 
     class Config(Record):

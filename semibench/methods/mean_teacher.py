@@ -32,6 +32,7 @@ from semibench.records import Record
 class MeanTeacher(Method):
     """A student that is to say the same as its moving average."""
 
+    provenance = "official code"
     views = Views(crops=1, strong=1)
 
     class Config(Record):

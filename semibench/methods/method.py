@@ -95,7 +95,10 @@ class Method(nn.Module, ABC):
     views: Views = Views()
     network_name: ClassVar[str | None] = None  # the network that the method is about; None: takes the run's
     published: ClassVar[Mapping[str, Published]] = {}  # data set -> the authors' own settings
-    reported: ClassVar[Sequence[Reported]] = ()  # what the authors report
+    reported: ClassVar[Sequence[Reported]] = ()  # scores, by the authors or by the code that was read
+    provenance: ClassVar[Literal["official code", "other code", "paper", "reconstruction"]] = (
+        "reconstruction"  # what it follows
+    )
 
     @abstractmethod
     def __init__(self, config: Any, task: Task) -> None:

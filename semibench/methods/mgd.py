@@ -1,6 +1,6 @@
 """MGD, multi-granularity distillation (Qin et al. 2022): two complementary teachers and a light student.
 
-Paper: arXiv 2208.10169 (ECCV 2022); its body was not read. Read: the official code, `JayQine/MGD-SSSS`, 1/8 partitions.
+Paper: arXiv 2208.10169 (ECCV 2022); its body was not read. Read: the official code, ``JayQine/MGD-SSSS``, 1/8 partitions.
 Equations are the code's, names of the losses the paper's. Train two teachers with ``cps`` on the same protocol, then name
 their runs:
 
@@ -63,6 +63,7 @@ SOURCE = "JayQine/MGD-SSSS, 1/8 partitions, student ResNet-18"
 class MultiGranularityDistillation(Method):
     """A student of two frozen teachers."""
 
+    provenance = "official code"
     views = Views(crops=1, partner="other")
     published = {
         "voc": Published(

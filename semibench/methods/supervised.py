@@ -20,6 +20,8 @@ from semibench.records import Record
 class Supervised(Method):
     """One network, one loss."""
 
+    provenance = "official code"
+
     class Config(Record):
         """The choice between two losses."""
 
@@ -51,7 +53,9 @@ def _labeled_only(published: Published) -> Published:
     recipe["epochs"]["over"] = "labeled"
     recipe["batch"]["labeled"] *= 2
     mining: Options = {"mining": {"kept_per_image": 50_000}} if "mining" in published.method else {}  # of 4 images a process
-    return Published.model_validate(published.model_dump() | {"recipe": recipe, "method": mining})
+    return Published.model_validate(
+        published.model_dump() | {"source": f"{published.source} and supervised.py", "recipe": recipe, "method": mining}
+    )
 
 
 Supervised.published = {dataset: _labeled_only(published) for dataset, published in UniMatch.published.items()}

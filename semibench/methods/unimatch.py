@@ -1,6 +1,6 @@
 """UniMatch (Yang et al. 2023): FixMatch with two strong views and a stream of perturbed features.
 
-Paper: arXiv 2208.09910. Read: the official code, `LiheYoung/UniMatch` at 0324f3d, and its training logs; this is version 1.
+Paper: arXiv 2208.09910. Read: the official code, ``LiheYoung/UniMatch`` at 0324f3d, and its training logs; this is version 1.
 
 A confident prediction on the weak view of an unlabelled image is the target of two strong views, each mixed by CutMix with
 a partner of its own box, and of the weak view itself after half of the channels of its encoder features are dropped. The
@@ -54,6 +54,8 @@ _VIEWS = 2  # strong views of each image
 
 class UniMatch(Method):
     """One network that teaches itself in three streams."""
+
+    provenance = "official code"
 
     class Config(Record):
         """Source of every default, where nothing else is said: the official code, Pascal VOC."""

@@ -186,7 +186,7 @@ class Published(Record):
 
 
 class Reported(Record):
-    """Scores that authors report for their own method: claims, to be shown beside results and never mixed with them."""
+    """Scores that others report for a method: claims, to be shown beside results and never mixed with them."""
 
     source: str  # where they can be read
     network: str

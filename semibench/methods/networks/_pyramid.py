@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from semibench.errors import UsageError
 from semibench.methods.networks.base import Features, Network
 
 
@@ -27,8 +28,17 @@ class AtrousPyramid(nn.Module):
         return self.project(self.gather(high))
 
     def gather(self, high: Tensor) -> Tensor:
-        """Return all branches, (N, branches * channels, h, w)."""
-        whole = self.pooling(F.adaptive_avg_pool2d(high, 1))
+        """Return all branches, (N, branches * channels, h, w).
+
+        Raises UsageError where the branch of the whole image has one pixel in all to normalize in training mode.
+        """
+        try:
+            whole = self.pooling(F.adaptive_avg_pool2d(high, 1))
+        except ValueError as error:  # batch normalization's own, which does not say whence it comes
+            raise UsageError(
+                "the network's image-level branch cannot normalize a pass of one image in training mode",
+                "Give each process, and each part of recipe.accumulation, two images of a kind, or set recipe.norm to frozen.",
+            ) from error
         whole = F.interpolate(whole, high.shape[-2:], mode="bilinear", align_corners=True)  # one pixel: repeats it
         return torch.cat([*(branch(high) for branch in self.branches), whole], dim=1)
 

@@ -3,8 +3,8 @@
 Paper: arXiv 1802.02611. Defaults are those of UniMatch's code at 0324f3d. Against the paper: no multi-grid, no dropout,
 every resize with aligned corners, PyTorch's own initialization of the decoder.
 
-The image-level branch normalizes a 1 x 1 map. In training mode with one image per process batch normalization then
-refuses; give two images, or let the recipe synchronize its normalization layers.
+The image-level branch normalizes a 1 x 1 map. In training mode a pass of one image is therefore refused; give two images, or
+let the recipe synchronize its normalization layers over several processes.
 """
 
 from typing import Literal

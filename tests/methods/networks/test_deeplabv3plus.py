@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from semibench.errors import UsageError
+from semibench.methods.networks._norm import set_norm
 from semibench.methods.networks.base import Network
 from semibench.methods.networks.deeplabv3plus import DeepLabV3Plus
 from semibench.plugins import NETWORK, find_class
@@ -169,9 +170,14 @@ def test_channels_last_gives_the_same_logits(image):
     assert torch.allclose(network(image.contiguous(memory_format=torch.channels_last)), expected, atol=1e-5)
 
 
-def test_one_image_in_training_mode_is_refused_by_batch_normalization(image):
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
+def test_one_image_in_training_mode_is_refused_and_the_part_that_refuses_is_named(image):
+    with pytest.raises(UsageError, match="image-level branch cannot normalize a pass of one image"):
         build(5, **SMALL).train()(image[:1])
+
+
+def test_one_image_in_training_mode_is_taken_by_frozen_normalization(image):
+    network = set_norm(build(5, **SMALL), "frozen").train()
+    assert network(image[:1]).isfinite().all()
 
 
 def test_the_network_is_found_by_its_file_name():

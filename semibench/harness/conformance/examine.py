@@ -1,0 +1,30 @@
+"""From a check to a finding."""
+
+import time
+from typing import Literal
+
+import torch
+
+from semibench.errors import SemibenchError
+from semibench.harness.conformance.checks import Check
+from semibench.harness.conformance.demands import BrokenPromiseError
+from semibench.harness.conformance.report import Finding
+from semibench.harness.conformance.subject import Subject
+
+
+def examine(subject: Subject, check: Check) -> Finding:
+    """Return whether a method keeps a promise; what it raises instead is the finding."""
+    began = time.perf_counter()
+    outcome: Literal["kept", "refused", "broken"] = "kept"
+    detail = ""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            check.verify(subject)
+    except BrokenPromiseError as error:
+        outcome, detail = "broken", str(error)
+    except SemibenchError as error:
+        outcome, detail = "refused" if check.may_refuse else "broken", str(error)
+    except Exception as error:  # a method may raise anything
+        outcome, detail = "broken", f"{type(error).__name__}: {error}"
+    seconds = round(time.perf_counter() - began, 3)
+    return Finding(check=check.name, promise=check.promise, outcome=outcome, detail=detail, seconds=seconds)

@@ -1,0 +1,195 @@
+"""The kit finds what a method breaks: each method here breaks one promise, and the check of that promise says so."""
+
+import pytest
+import torch
+from pydantic import ConfigDict
+from torch import Tensor, nn
+
+from semibench.errors import UsageError
+from semibench.harness.conformance.checks import CHECKS
+from semibench.harness.conformance.examine import examine
+from semibench.harness.conformance.report import Finding
+from semibench.harness.conformance.subject import Subject
+from semibench.methods.method import Batch, Progress, StepOutput, Task, Views
+from semibench.methods.networks.base import ParameterGroup
+from semibench.methods.supervised import Supervised
+
+BY_NAME = {check.name: check for check in CHECKS}
+
+
+class Unstrict(Supervised):
+    class Config(Supervised.Config):
+        model_config = ConfigDict(frozen=False)
+
+
+class AsksForNoCrop(Supervised):
+    views = Views(crops=0, partner="other")
+
+
+class TrainsTwice(Supervised):
+    def parameter_groups(self) -> list[ParameterGroup]:
+        one, other = super().parameter_groups()
+        return [one, ParameterGroup(other.name, [*other.parameters, *one.parameters])]
+
+
+class HasIdlePart(Supervised):
+    def __init__(self, config: Supervised.Config, task: Task) -> None:
+        super().__init__(config, task)
+        self.idle = nn.Parameter(torch.ones(()))
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return [*super().parameter_groups(), ParameterGroup("idle", [self.idle])]
+
+
+class TrainsItsTeacher(Supervised):
+    def __init__(self, config: Supervised.Config, task: Task) -> None:
+        super().__init__(config, task)
+        self.teacher = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        losses = super().forward(batch, progress).losses
+        return StepOutput({name: loss * self.teacher for name, loss in losses.items()})
+
+
+class NamesALossLikeAFigure(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        losses = super().forward(batch, progress).losses
+        return StepOutput({"seconds": losses["supervised"]})
+
+
+class PredictsSmall(Supervised):
+    def predictors(self) -> dict[str, nn.Module]:
+        return {"network": nn.Sequential(self.network, nn.AvgPool2d(2))}
+
+
+class Remembers(Supervised):
+    """Has a state that is in no state dict: the steps it has done."""
+
+    steps = 0
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        self.steps += 1
+        losses = super().forward(batch, progress).losses
+        return StepOutput({name: loss * self.steps for name, loss in losses.items()})
+
+
+class Draws(Supervised):
+    """Draws from a generator that nobody seeds."""
+
+    generator = torch.Generator()
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        losses = super().forward(batch, progress).losses
+        return StepOutput({name: loss + torch.rand((), generator=self.generator) for name, loss in losses.items()})
+
+
+class StaysAsleep(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        output = super().forward(batch, progress)
+        self.network.eval()
+        return output
+
+
+class Writes(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        batch.labeled.image.mul_(2)
+        return super().forward(batch, progress)
+
+
+class NeedsEqualNumbers(Supervised):
+    views = Views(crops=1)
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        (crop,) = batch.unlabeled
+        both = self.network(batch.labeled.image) - self.network(crop.weak)
+        return StepOutput({"supervised": both.square().mean()})
+
+
+class RefusesUnequalNumbers(NeedsEqualNumbers):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        if len(batch.labeled.image) != len(batch.unlabeled[0].weak):
+            raise UsageError("it needs as many labelled as unlabelled images", "Give it these.")
+        return super().forward(batch, progress)
+
+
+class DividesByPixels(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        mask, losses = batch.labeled.mask, super().forward(batch, progress).losses
+        return StepOutput({name: loss / (mask != self.ignore_index).float().mean() for name, loss in losses.items()})
+
+
+class LovesVoid(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        return StepOutput({name: loss + 1 for name, loss in super().forward(batch, progress).losses.items()})
+
+
+class NeedsEveryClass(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        areas = torch.bincount(batch.labeled.mask.clamp(max=3).flatten(), minlength=4)
+        losses = super().forward(batch, progress).losses
+        return StepOutput({name: loss / areas.min() for name, loss in losses.items()})
+
+
+class Overflows(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        product: Tensor = torch.ones(1, 1) @ torch.full((1, 1), 0.999)  # 1 in bfloat16
+        losses = super().forward(batch, progress).losses
+        return StepOutput({name: loss / (1 - product).squeeze() for name, loss in losses.items()})
+
+
+def finding(method: type[Supervised], check: str) -> Finding:
+    return examine(Subject("tiny", method), BY_NAME[check])
+
+
+@pytest.mark.parametrize(
+    ("method", "check", "reason"),
+    [
+        (Unstrict, "contract", "not frozen"),
+        (AsksForNoCrop, "contract", "partners of no crop"),
+        (TrainsTwice, "groups", "in two groups"),
+        (HasIdlePart, "losses", "'idle' gets no gradient"),
+        (NamesALossLikeAFigure, "losses", "names of their own"),
+        (TrainsItsTeacher, "teachers", "teacher is in no group and gets a gradient"),
+        (PredictsSmall, "predictors", "predictor 'network' returns"),
+        (Draws, "determinism", "other losses"),
+        (StaysAsleep, "traces", "mode"),
+        (Writes, "traces", "writes into its batch"),
+        (Remembers, "state", "not in the state"),
+        (Remembers, "resume", "other weights"),
+        (NeedsEqualNumbers, "uneven", "RuntimeError"),
+        (DividesByPixels, "void", "not a finite scalar"),
+        (LovesVoid, "void", "not 0: supervised"),
+        (NeedsEveryClass, "one class", "not a finite scalar"),
+        (Overflows, "bf16", "not a finite scalar"),
+    ],
+)
+def test_a_broken_promise_is_found_and_named(method: type[Supervised], check: str, reason: str) -> None:
+    found = finding(method, check)
+    assert found.outcome == "broken"
+    assert reason in found.detail
+
+
+def test_a_constraint_that_an_error_names_is_a_refusal_and_no_fault() -> None:
+    found = finding(RefusesUnequalNumbers, "uneven")
+    assert (found.outcome, found.detail) == ("refused", "it needs as many labelled as unlabelled images. Give it these.")
+
+
+def test_what_every_method_must_do_cannot_be_refused() -> None:
+    class Refuses(Supervised):
+        def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+            raise UsageError("it does not want to", "Leave it.")
+
+    assert finding(Refuses, "losses").outcome == "broken"
+
+
+def test_a_network_that_normalizes_a_single_pixel_refuses_a_single_image() -> None:
+    found = finding(Supervised, "single")
+    assert found.outcome == "refused"
+    assert "a pass of one image in training mode" in found.detail
+
+
+def test_checks_leave_the_global_state_of_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    for check in CHECKS:
+        examine(Subject("supervised", Supervised), check)
+    assert torch.equal(torch.get_rng_state(), before)
