@@ -1,10 +1,14 @@
 """Results -> groups: the runs that differ in nothing but their seed."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, NamedTuple  # JSON values have no narrower type
+
+import numpy as np
+from numpy.typing import NDArray
 
 from semibench.errors import NotConformantError
 from semibench.hashing import digest_json
@@ -93,6 +97,28 @@ def group(results: Iterable[Result]) -> list[Group]:
     for one in groups:
         _refuse_repeated_seeds(one)
     return _told_apart(groups)
+
+
+def scores_by_seed(groups: Sequence[Group]) -> NDArray[np.float64]:
+    """Return the mIoU in [0, 1] of each group and seed, (groups, seeds), nan where a group lacks a seed of another."""
+    places = {seed: place for place, seed in enumerate(sorted({seed for one in groups for seed in one.seeds}))}
+    scores = np.full((len(groups), len(places)), np.nan)
+    for row, one in zip(scores, groups, strict=True):
+        row[[places[seed] for seed in one.seeds]] = [result.miou for result in one.results]
+    return scores
+
+
+def names(groups: Sequence[Group]) -> list[str]:
+    """Return for each group its method, and in brackets the rest of its label where several share the method."""
+    methods = Counter(one.first.method for one in groups)
+    return [
+        one.first.method if methods[one.first.method] == 1 else f"{one.first.method} ({', '.join(_rest(one))})"
+        for one in groups
+    ]
+
+
+def _rest(one: Group) -> list[str]:
+    return [part for part in (one.first.backbone, one.first.division, one.config) if part]
 
 
 def _identity(result: Result) -> dict[str, Any]:

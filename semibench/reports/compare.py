@@ -6,8 +6,9 @@ from itertools import groupby
 from typing import Any  # values of one column can be ordered, whichever type they have
 
 from semibench.errors import DataError, unknown
+from semibench.reports import baseline, ties
 from semibench.reports.aggregate import Group, group
-from semibench.reports.columns import COLUMNS, DEFAULT
+from semibench.reports.columns import COLUMNS, DEFAULT, ColumnKind
 from semibench.reports.listing import RunSummary
 from semibench.reports.notes import notes
 from semibench.reports.render.table import Cell, Column, Emphasis, Raw, Table
@@ -25,6 +26,7 @@ class Selection:
     protocols: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     sort: str = "miou"
+    baseline: str = ""  # method that the others are compared with
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,12 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     Raises UsageError for an unknown column or protocol, DataError when there is nothing to show, NotConformantError when
     results of one protocol were not measured alike.
     """
+    columns = (*COLUMNS, *(baseline.KEYS if selection.baseline else ()))
     for name in (*selection.columns, selection.sort):
-        if name not in COLUMNS:
-            raise unknown("column", name, COLUMNS, f"Columns: {', '.join(COLUMNS)}.")
+        if name not in columns:
+            raise unknown(
+                "column", name, columns, f"Columns: {', '.join(columns)}; with --baseline: {', '.join(baseline.KEYS)}."
+            )
     chosen = _choose(collection, selection.protocols)
     if not chosen.results:
         states = f"; {len(chosen.left_out)} not complete" if chosen.left_out else ""
@@ -51,6 +56,9 @@ def build(collection: Collection, selection: Selection) -> Comparison:
             f"no complete run found{states}",
             "Make one with 'semibench run', or name the folder that runs were written to: 'semibench compare FOLDER'.",
         )
+    methods = {result.method for result in chosen.results}
+    if selection.baseline and selection.baseline not in methods:
+        raise unknown("method", selection.baseline, methods, "Only a method with a complete run can be the baseline.")
     by_protocol = groupby(group(chosen.results), lambda one: one.first.protocol)
     tables = tuple(_table(list(groups), chosen.left_out, selection) for _, groups in by_protocol)
     shown = {table.title for table in tables}
@@ -71,22 +79,24 @@ def _choose(collection: Collection, protocols: Sequence[str]) -> Collection:
 
 
 def _table(groups: list[Group], left_out: Sequence[RunSummary], selection: Selection) -> Table:
-    ordered = _sorted(groups, selection.sort)
-    keys = _keys(ordered, selection.columns)
-    cells = [_emphasized(key, [_cell(key, one) for one in ordered]) for key in keys]
+    method = selection.baseline
+    kinds = {**COLUMNS, **(baseline.columns(groups, method) if method else {})}
+    ordered = _sorted(groups, kinds[selection.sort])
+    keys = _keys(ordered, selection)
+    cells = [_emphasized(key, [_cell(kinds[key], one) for one in ordered]) for key in keys]
     first = ordered[0].first
+    statistics = (*(baseline.notes(ordered, method) if method else ()), *ties.notes(ordered))
     return Table(
         title=first.protocol,
         facts=_facts(ordered[0]),
-        columns=tuple(Column(key, COLUMNS[key].header, COLUMNS[key].align, COLUMNS[key].fields) for key in keys),
+        columns=tuple(Column(key, kinds[key].header, kinds[key].align, kinds[key].fields) for key in keys),
         rows=tuple(zip(*cells, strict=True)),
-        notes=notes(ordered, [run for run in left_out if run.protocol == first.protocol]),
+        notes=notes(ordered, statistics, [run for run in left_out if run.protocol == first.protocol]),
     )
 
 
-def _sorted(groups: list[Group], sort: str) -> list[Group]:
+def _sorted(groups: list[Group], kind: ColumnKind) -> list[Group]:
     """Sort by a column, best first; groups without a value stand last, and labels decide ties."""
-    kind = COLUMNS[sort]
     groups = sorted(groups, key=lambda one: (*one.label, one.config))
     values: dict[Any, list[Group]] = {}
     for one in groups:
@@ -95,9 +105,13 @@ def _sorted(groups: list[Group], sort: str) -> list[Group]:
     return [one for value in sorted(values, reverse=kind.is_descending) for one in values[value]] + without
 
 
-def _keys(groups: Sequence[Group], columns: Sequence[str]) -> list[str]:
+def _keys(groups: Sequence[Group], selection: Selection) -> list[str]:
     """Return the columns asked for, and those without which rows would be mistaken for each other."""
+    columns = selection.columns
     keys = list(columns or DEFAULT)
+    if selection.baseline and not set(keys) & set(baseline.KEYS):
+        place = keys.index("miou") + 1 if "miou" in keys else len(keys)
+        keys[place:place] = baseline.KEYS
     for key, predecessor in _REVEALING.items():
         is_needed = len({COLUMNS[key].raw(one) for one in groups}) > 1 and (key == "config" or not columns)
         if is_needed and key not in keys:
@@ -105,9 +119,9 @@ def _keys(groups: Sequence[Group], columns: Sequence[str]) -> list[str]:
     return keys
 
 
-def _cell(key: str, one: Group) -> Cell:
-    raw = COLUMNS[key].raw(one)
-    return Cell(COLUMNS[key].show(*raw), tuple(raw))
+def _cell(kind: ColumnKind, one: Group) -> Cell:
+    raw = kind.raw(one)
+    return Cell(kind.show(*raw), tuple(raw))
 
 
 def _emphasized(key: str, cells: list[Cell]) -> list[Cell]:

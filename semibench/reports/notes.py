@@ -7,10 +7,11 @@ from semibench.reports.aggregate import Group
 from semibench.reports.listing import RunSummary
 
 
-def notes(groups: Sequence[Group], left_out: Sequence[RunSummary]) -> tuple[str, ...]:
-    """Return the notes of the table of ``groups``, which share a protocol, in reading order."""
+def notes(groups: Sequence[Group], statistics: Sequence[str], left_out: Sequence[RunSummary]) -> tuple[str, ...]:
+    """Return the notes of the table of ``groups``, which share a protocol, in reading order; ``statistics`` are among them."""
     return (
         *_scoring(groups),
+        *statistics,
         *_divisions(groups),
         *_cost(groups),
         *_speed(groups),

@@ -11,9 +11,18 @@ import click
 @click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times.")
 @click.option("--sort", default="miou", show_default=True, help="Column to sort by, best first.")
 @click.option("--columns", default="", help="Columns to show, separated by commas, in this order.")
+@click.option(
+    "--baseline", default="", metavar="METHOD", help="Add differences to this method, paired by seed, with intervals."
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 def command(
-    folders: tuple[Path, ...], format_name: str, protocols: tuple[str, ...], sort: str, columns: str, output: Path | None
+    folders: tuple[Path, ...],
+    format_name: str,
+    protocols: tuple[str, ...],
+    sort: str,
+    columns: str,
+    baseline: str,
+    output: Path | None,
 ) -> None:
     """Print one table a protocol of the runs in and below FOLDERS (default: runs)."""
     from semibench import plugins
@@ -23,7 +32,8 @@ def command(
 
     render = plugins.find(plugins.FORMAT, format_name).render
     selected = tuple(name.strip() for name in columns.split(",") if name.strip())
-    comparison = compare.build(store.read(folders or (Path("runs"),)), compare.Selection(protocols, selected, sort))
+    selection = compare.Selection(protocols, selected, sort, baseline)
+    comparison = compare.build(store.read(folders or (Path("runs"),)), selection)
     text = render(comparison.tables)
     if output is None:
         click.echo(text, nl=False)

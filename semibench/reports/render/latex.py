@@ -27,6 +27,7 @@ _WRITTEN = {
     "*": "{*}",  # likewise
     "±": r"$\pm$",
     "×": r"$\times$",  # noqa: RUF001 - the sign itself is meant
+    "−": "$-$",  # noqa: RUF001 - of negative differences
     "–": r"\textendash{}",  # noqa: RUF001 - what tables show for no value
     **{character: f"\\{character}" for character in "{}$&#%_"},
 }

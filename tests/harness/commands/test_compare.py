@@ -72,3 +72,14 @@ def test_protocols_without_a_complete_run_are_named_apart_from_the_tables(runs):
     outcome = _run(runs)
     assert "voc-183" not in outcome.stdout
     assert "1 run: voc-183/fixmatch/abc (failed)" in outcome.stderr
+
+
+@pytest.mark.parametrize("format_name", ["markdown", "latex", "csv", "json"])
+def test_every_format_shows_differences_to_a_baseline(make_result, save_result, tmp_path, format_name):
+    for seed in range(3):
+        save_result(make_result(seed=seed, confusion=((4, 0), (seed, 4))))
+        save_result(make_result(seed=seed, method="supervised"))
+    text = _run(tmp_path, "--baseline", "supervised", "--format", format_name).stdout
+    shown = {"markdown": " vs supervised (points) |", "latex": "& vs supervised (points) &"}
+    assert shown.get(format_name, '"difference_low"') in text
+    assert ("+22.22" if format_name in shown else "0.2222") in text  # mIoU 1, 0.8 and 0.67 less 0.6

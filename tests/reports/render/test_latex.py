@@ -24,6 +24,7 @@ PRINTED = {
     r"\textendash{}": "\N{EN DASH}",
     r"$\pm$": "±",
     r"$\times$": "\N{MULTIPLICATION SIGN}",
+    "$-$": "\N{MINUS SIGN}",
     "{[}": "[",
     "{*}": "*",
 }

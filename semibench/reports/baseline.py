@@ -1,0 +1,151 @@
+"""Rows against a baseline: paired differences of mIoU over common seeds, and what a step of training costs."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from semibench.reports.aggregate import Group, names, scores_by_seed
+from semibench.reports.columns import MISSING, ColumnKind, significant
+from semibench.reports.render.table import Raw
+from semibench.reports.result import Result
+from semibench.reports.statistics import CONFIDENCE, LEVEL, MIN_SEEDS, holm, student
+
+KEYS = ("difference", "interval", "pairs", "p", "step_time")
+
+
+@dataclass(frozen=True)
+class Against:
+    """One row against the baseline's; fractions in [-1, 1], None where too few seeds are common to both."""
+
+    pairs: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    p: float | None  # after Holm, over the rows of the table
+    step_time: float | None  # seconds per step over those of the baseline
+
+
+def compare(groups: Sequence[Group], method: str) -> list[Against]:
+    """Return each of ``groups``, which share a protocol, against the row of ``method`` made under the same conditions."""
+    opponents = [_opponent(one, groups, method) for one in groups]
+    scores = scores_by_seed(groups)
+    differences = np.full_like(scores, np.nan)
+    for row, opponent in enumerate(opponents):
+        if opponent is not None and opponent != row:
+            differences[row] = scores[row] - scores[opponent]
+    found = student(differences)
+    adjusted = holm(found.p)
+    return [
+        Against(
+            pairs=int(found.n[row]),
+            mean=_present(found.mean[row]),
+            low=_present(found.low[row]),
+            high=_present(found.high[row]),
+            p=_present(adjusted[row]),
+            step_time=None if opponent is None else _step_time(groups[row], groups[opponent]),
+        )
+        for row, opponent in enumerate(opponents)
+    ]
+
+
+def columns(groups: Sequence[Group], method: str) -> Mapping[str, ColumnKind]:
+    """Return the columns ``KEYS`` of the table of ``groups``."""
+    found = {one.first.run_id: against for one, against in zip(groups, compare(groups, method), strict=True)}
+
+    def column(
+        header: str, show: Callable[..., str], value: Callable[[Against], tuple[Raw, ...]], *fields: str, descends: bool = True
+    ) -> ColumnKind:
+        return ColumnKind(header, fields, lambda one: value(found[one.first.run_id]), show, is_descending=descends)
+
+    interval = f"{100 * CONFIDENCE:.0f} % interval"
+    return {
+        "difference": column(f"vs {method} (points)", _points, lambda one: (one.mean,), "difference"),
+        "interval": column(interval, _interval, lambda one: (one.low, one.high), "difference_low", "difference_high"),
+        "pairs": column("Pairs", lambda pairs: str(pairs) if pairs else MISSING, lambda one: (one.pairs,), "pairs"),
+        "p": column("p", _probability, lambda one: (one.p,), "p", descends=False),
+        "step_time": column("Time/step (×)", _ratio, lambda one: (one.step_time,), "step_time", descends=False),  # noqa: RUF001
+    }
+
+
+def notes(groups: Sequence[Group], method: str) -> Iterator[str]:
+    """Yield what the columns of ``columns`` mean, and which rows they do not tell apart from the baseline."""
+    rows = list(zip(names(groups), compare(groups, method), strict=True))
+    tested = [(name, against.p) for name, against in rows if against.p is not None]
+    yield (
+        f"vs {method}: mIoU minus that of {method} with the same backbone and division, paired by seed, the mean over common "
+        f"seeds in percentage points, with Student's interval. p: paired t-test, after Holm over {len(tested)} of them."
+    )
+    undecided = [name for name, against in rows if 0 < against.pairs < MIN_SEEDS]
+    if undecided:
+        yield f"Fewer than {MIN_SEEDS} seeds in common with {method} decide nothing: {', '.join(undecided)}."
+    tied = [name for name, p in tested if p > LEVEL]
+    if tied:
+        yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
+    yield (
+        f"Time/step: training time of a step, waiting for data included, over that of {method} with the same seeds; only where "
+        "no run was resumed and all were made on one kind of machine."
+    )
+
+
+def seconds_per_step(result: Result) -> float | None:
+    """Return the training time of one step; None where the clock did not see the whole run."""
+    seconds = result.cost.training_seconds
+    return seconds / result.steps if seconds and result.steps and not result.provenance.resumed else None
+
+
+def _opponent(one: Group, groups: Sequence[Group], method: str) -> int | None:
+    """Return the place of the baseline's row of the same backbone and division, if need be of the same recipe, too."""
+    if one.first.method == method:
+        return groups.index(one)
+    rows = [row for row, other in enumerate(groups) if other.first.method == method and _conditions(other) == _conditions(one)]
+    if len(rows) > 1:
+        rows = [row for row in rows if groups[row].first.digests.recipe == one.first.digests.recipe]
+    return rows[0] if len(rows) == 1 else None
+
+
+def _conditions(one: Group) -> tuple[str, str]:
+    return one.first.backbone, one.first.division
+
+
+def _step_time(one: Group, other: Group) -> float | None:
+    common = set(one.seeds) & set(other.seeds)
+    ours, theirs = ([result for result in group.results if result.seed in common] for group in (one, other))
+    machines = {(by.device, by.machine, by.threads) for by in (result.provenance for result in ours + theirs)}
+    times = [seconds for seconds in map(seconds_per_step, ours + theirs) if seconds is not None]
+    if len(machines) != 1 or len(times) < 2 * len(common):
+        return None
+    return fmean(times[: len(common)]) / fmean(times[len(common) :])
+
+
+def _present(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _signed(fraction: float) -> str:
+    r"""Return a fraction in percentage points with its sign, a minus that is one.
+
+    >>> _signed(0.0463), _signed(-0.005) == "\N{MINUS SIGN}0.50"
+    ('+4.63', True)
+    """
+    return f"{100 * fraction:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _points(mean: float | None) -> str:
+    return MISSING if mean is None else _signed(mean)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
+
+
+def _probability(p: float | None) -> str:
+    if p is None:
+        return MISSING
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _ratio(value: float | None) -> str:
+    return MISSING if value is None else significant(value)

@@ -1,0 +1,242 @@
+"""What differences are worth: held to scipy, to slow obvious references, and to what intervals promise."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from semibench.reports.statistics import (
+    bootstrap_images,
+    bootstrap_seeds,
+    holm,
+    percentile_interval,
+    smallest_detectable,
+    student,
+    tie_groups,
+)
+
+SIMULATIONS = 4000
+
+
+def _coverage(low, high, truth):
+    return float(((low <= truth) & (truth <= high)).mean())
+
+
+# Student's interval and the paired test.
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+def test_interval_and_p_of_paired_differences_are_scipys(n):
+    generator = np.random.default_rng(n)
+    ours, theirs = generator.normal(0.70, 0.01, n), generator.normal(0.69, 0.01, n)
+    expected = stats.ttest_rel(ours, theirs)
+    found = student(ours - theirs)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert found.std == pytest.approx(np.std(ours - theirs, ddof=1))
+
+
+def test_absent_seeds_are_left_out_row_by_row():
+    rows = np.array([[1.0, 2.0, np.nan, 6.0], [np.nan, 1.0, 2.0, 3.0]])
+    found = student(rows)
+    assert found.n.tolist() == [3, 3]
+    for index, row in enumerate(rows):
+        alone = student(row[~np.isnan(row)])
+        assert [float(figure[index]) for figure in found] == pytest.approx([float(figure) for figure in alone])
+
+
+@pytest.mark.parametrize("values", [[0.01], [0.01, 0.02]])
+def test_fewer_than_three_seeds_have_a_mean_and_decide_nothing(values):
+    found = student(np.array(values))
+    assert found.mean == pytest.approx(np.mean(values))
+    assert np.isnan([found.std, found.low, found.high, found.p]).all()
+
+
+def test_no_common_seed_has_not_even_a_mean():
+    found = student(np.full((2, 4), np.nan))
+    assert found.n.tolist() == [0, 0]
+    assert np.isnan(found.mean).all()
+
+
+@pytest.mark.parametrize(("difference", "p"), [(0.0, 1.0), (0.25, 0.0)])
+def test_differences_without_any_spread_are_decided_by_their_sign(difference, p):
+    assert student(np.full(5, difference)).p == p
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_students_interval_covers_as_often_as_it_says(n):
+    values = np.random.default_rng(0).normal(0.01, 0.005, (SIMULATIONS, n))
+    found = student(values)
+    assert 0.93 < _coverage(found.low, found.high, 0.01) < 0.97
+
+
+def test_the_paired_test_is_wrong_as_often_as_it_says():
+    generator = np.random.default_rng(1)
+    common = generator.normal(0.7, 0.02, (SIMULATIONS, 5))  # what a seed does to both methods
+    ours, theirs = (common + generator.normal(0, 0.004, common.shape) for _ in range(2))
+    assert 0.03 < float((student(ours - theirs).p <= 0.05).mean()) < 0.07
+
+
+# Several tests, ties, power.
+
+
+def test_holm_multiplies_the_smallest_by_all_and_never_falls():
+    # 0.01 * 4; 0.02 * 3; 0.03 * 2 = 0.06, not below the one before; 0.9 * 1
+    assert holm(np.array([0.9, 0.01, 0.03, 0.02])).tolist() == pytest.approx([0.9, 0.04, 0.06, 0.06])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_what_stepping_down_by_hand_rejects(p):
+    rejected = set()
+    for step, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
+        if p[index] * (len(p) - step) > 0.05:
+            break
+        rejected.add(index)
+    assert set(np.flatnonzero(holm(np.array(p)) <= 0.05)) == rejected
+
+
+def test_a_pair_without_a_test_makes_the_others_no_harder():
+    assert holm(np.array([0.01, np.nan])).tolist()[0] == 0.01
+
+
+def test_holm_keeps_the_chance_of_any_false_difference():
+    generator = np.random.default_rng(2)
+    rows = generator.normal(0, 1, (SIMULATIONS, 4, 5))
+    first, second = np.triu_indices(4, 1)
+    p = student(rows[:, first] - rows[:, second]).p
+    assert np.mean([(holm(row) <= 0.05).any() for row in p]) < 0.06
+
+
+def _largest_tied_sets(is_tied):
+    k = len(is_tied)
+    sets = [[row for row in range(k) if chosen >> row & 1] for chosen in range(1, 2**k)]
+    tied = [set(rows) for rows in sets if all(is_tied[a, b] for a in rows for b in rows if a < b)]
+    return sorted(tuple(sorted(one)) for one in tied if len(one) > 1 and not any(one < other for other in tied))
+
+
+@given(st.lists(st.booleans(), min_size=15, max_size=15))
+def test_tie_groups_are_the_largest_sets_that_are_tied_pair_by_pair(ties):
+    is_tied = np.zeros((6, 6), dtype=bool)
+    is_tied[np.triu_indices(6, 1)] = ties
+    assert tie_groups(is_tied) == _largest_tied_sets(is_tied)
+
+
+def test_a_hundred_rows_are_grouped_at_once():
+    scores = np.sort(np.random.default_rng(3).uniform(0.5, 0.8, 100))
+    began = time.perf_counter()
+    groups = tie_groups(np.abs(scores[:, None] - scores) < 0.01)
+    assert time.perf_counter() - began < 2
+    assert len(groups) > 10
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_the_smallest_detectable_difference_is_found_in_four_of_five_studies(n):
+    difference = smallest_detectable(std=0.5, n=n)
+    values = np.random.default_rng(4).normal(difference, 0.5, (SIMULATIONS, n))
+    assert float((student(values).p <= 0.05).mean()) == pytest.approx(0.8, abs=0.02)
+
+
+# Bootstraps.
+
+
+def _counts(n, k, generator):
+    union = generator.integers(1, 5000, (n, k))
+    return generator.binomial(union, 0.7), union
+
+
+def test_a_draw_of_images_is_the_score_of_those_images():
+    intersection, union = _counts(6, 3, np.random.default_rng(0))
+    draws = np.random.default_rng(7).integers(6, size=(4, 6))
+    expected = [float(np.mean(intersection[rows].sum(axis=0) / union[rows].sum(axis=0))) for rows in draws]
+    assert bootstrap_images(intersection, union, "present", resamples=4, seed=7).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("classes", "expected"), [("present", 1.0), ("all", 0.5)])
+def test_a_class_that_no_drawn_image_has_counts_as_the_rule_says(classes, expected):
+    counts = np.array([[5, 0]])
+    assert bootstrap_images(counts, counts, classes, resamples=3).tolist() == [expected] * 3
+
+
+def test_draws_of_images_are_those_of_scipy_up_to_chance():
+    intersection, union = _counts(60, 4, np.random.default_rng(5))
+
+    def miou(rows):
+        picked = rows.astype(int)
+        return float(np.mean(intersection[picked].sum(axis=0) / union[picked].sum(axis=0)))
+
+    other = stats.bootstrap((np.arange(60),), miou, vectorized=False, n_resamples=2000, method="percentile", rng=0)
+    ours = percentile_interval(bootstrap_images(intersection, union, "present", resamples=2000))
+    width = other.confidence_interval.high - other.confidence_interval.low
+    assert ours == pytest.approx(tuple(other.confidence_interval), abs=0.1 * width)
+
+
+def test_methods_on_the_same_images_are_paired_by_their_draws():
+    intersection, union = _counts(50, 3, np.random.default_rng(6))
+    better = np.minimum(intersection + union // 50, union)
+    draws = [bootstrap_images(hits, union, "present") for hits in (intersection, better)]
+    paired, single = np.std(draws[1] - draws[0]), np.std(draws[0])
+    assert paired < 0.3 * single
+
+
+def test_the_images_of_voc_are_drawn_a_thousand_times_in_less_than_a_second():
+    intersection, union = _counts(1449, 21, np.random.default_rng(8))
+    began = time.perf_counter()
+    assert bootstrap_images(intersection, union, "present", resamples=1000).shape == (1000,)
+    assert time.perf_counter() - began < 1
+
+
+def test_the_interval_over_images_covers_as_often_as_it_says():
+    # Images of very different sizes whose share of right pixels varies; the truth is that of a million of them.
+    n, k, generator = 100, 3, np.random.default_rng(9)
+
+    def images(count):
+        union = generator.integers(0, 2000, (count, k))
+        return np.rint(union * generator.beta(7, 3, (count, 1)) ** np.arange(1, k + 1)).astype(np.int64), union
+
+    intersection, union = images(1_000_000)
+    truth = float(np.mean(intersection.sum(axis=0) / union.sum(axis=0)))
+    intersection, union = images(SIMULATIONS * n)
+    weights = np.random.default_rng(0).multinomial(n, [1 / n] * n, size=400).astype(np.float64)  # shared by all simulations
+    totals = [
+        np.einsum("bn,snk->sbk", weights, counts.reshape(SIMULATIONS, n, k), optimize=True) for counts in (intersection, union)
+    ]
+    low, high = np.quantile((totals[0] / totals[1]).mean(axis=-1), [0.025, 0.975], axis=1)
+    assert 0.93 < _coverage(low, high, truth) < 0.97
+    # and these are the draws of the function under test
+    one = bootstrap_images(intersection[:n], union[:n], "present", resamples=4000)
+    assert percentile_interval(one) == pytest.approx((low[0], high[0]), abs=0.1 * (high[0] - low[0]))
+
+
+def test_partitions_and_seeds_are_both_drawn():
+    # Two partitions 0.2 apart whose seeds hardly differ: a mean of two drawn partitions is 0.5, 0.6 or 0.7.
+    draws = bootstrap_seeds([[0.5, 0.5], [0.7, 0.7, 0.7]], resamples=4000)
+    values, counts = np.unique(draws.round(6), return_counts=True)
+    assert values.tolist() == [0.5, 0.6, 0.7]
+    assert (counts / 4000).tolist() == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
+def test_seeds_of_one_partition_are_drawn_as_scipy_draws_them():
+    values = np.random.default_rng(10).normal(0.6, 0.02, 12)
+    other = stats.bootstrap((values,), np.mean, n_resamples=9000, method="percentile", rng=0).confidence_interval
+    ours = percentile_interval(bootstrap_seeds([values.tolist()], resamples=9000))
+    assert ours == pytest.approx(tuple(other), abs=0.05 * (other.high - other.low))
+
+
+def test_the_interval_over_many_partitions_covers_as_often_as_it_says():
+    partitions, seeds, generator = 30, 3, np.random.default_rng(11)
+    # a drawn mean is linear in the scores, so that scores of 1 and 0 show the weights that every study is drawn with
+    units = np.eye(partitions * seeds).reshape(-1, partitions, seeds)
+    weights = np.stack([bootstrap_seeds(unit.tolist(), resamples=500) for unit in units])
+    scores = generator.normal(0, 1, (SIMULATIONS, partitions, 1)) + generator.normal(0, 0.5, (SIMULATIONS, partitions, seeds))
+    low, high = np.quantile(scores.reshape(SIMULATIONS, -1) @ weights, [0.025, 0.975], axis=1)
+    assert 0.93 < _coverage(low, high, 0.0) < 0.97
+
+
+def test_five_seeds_bootstrap_badly_which_is_why_students_interval_is_shown():
+    values = np.random.default_rng(12).normal(0, 1, (SIMULATIONS, 5))
+    drawn = values[:, np.random.default_rng(0).integers(5, size=(500, 5))].mean(axis=-1)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=1)
+    assert 0.8 < _coverage(low, high, 0.0) < 0.88

@@ -1,0 +1,59 @@
+"""Which rows can be told apart: by all pairs, over common seeds, and never by too few."""
+
+import pytest
+
+from semibench.reports.aggregate import group
+from semibench.reports.ties import notes
+
+
+@pytest.fixture
+def rows(make_result):
+    """Build the runs of a method from how many of 100 pixels a class it has right with each seed."""
+
+    def build(method, *hits):
+        return [
+            make_result(method=method, seed=seed, confusion=((one, 100 - one), (100 - one, one)))
+            for seed, one in enumerate(hits)
+        ]
+
+    return build
+
+
+def test_rows_that_no_test_separates_are_grouped_by_name(rows):
+    groups = group([*rows("a", 80, 81, 82, 80), *rows("b", 81, 80, 82, 81), *rows("c", 60, 61, 62, 60)])
+    text = "\n".join(notes(groups))
+    assert "Not separable from each other by paired t-tests over common seeds of all 3 pairs of rows" in text
+    assert text.splitlines()[0].endswith("after Holm, 5 % level: a, b.")
+
+
+def test_rows_that_are_all_apart_are_said_to_be(rows):
+    groups = group([*rows("a", 80, 81, 82), *rows("b", 60, 61, 62)])
+    assert next(notes(groups)).startswith("All rows with 3 common seeds or more are told apart")
+
+
+def test_too_few_seeds_decide_nothing_and_are_said_to(rows):
+    assert list(notes(group([*rows("a", 80, 81), *rows("b", 60, 61)]))) == [
+        "Fewer than 3 seeds in common with any other row decide nothing: a, b."
+    ]
+
+
+def test_a_row_with_too_few_seeds_is_in_no_tie(rows):
+    text = "\n".join(notes(group([*rows("a", 80, 81, 82), *rows("b", 81, 80, 82), *rows("c", 60)])))
+    assert "level: a, b." in text
+    assert "decide nothing: c." in text
+
+
+def test_a_single_row_has_nothing_to_be_told_apart_from(rows):
+    assert list(notes(group(rows("a", 80, 81, 82)))) == []
+
+
+def test_the_smallest_detectable_difference_is_that_of_the_fewest_seeds_and_the_pooled_deviation(rows):
+    groups = group([*rows("a", 80, 82, 81, 85, 80), *rows("b", 79, 78, 80, 81, 80)])
+    # differences of mIoU: 1.38, 5.56, 1.40, 5.85 and 0 points, deviation 2.68; 5 seeds: 2.68 * 3.76 / sqrt(5)
+    assert "Smallest detectable difference: 4.50 points, which 5 seeds find with 80 % probability" in "\n".join(notes(groups))
+
+
+def test_rows_that_share_a_method_are_named_in_full(rows, make_result):
+    lower = [make_result(method="a", seed=seed, config={"threshold": 0.8}, confusion=((80, 20), (20, 80))) for seed in range(3)]
+    text = "\n".join(notes(group([*rows("a", 80, 81, 80), *lower])))
+    assert "a (resnet18, controlled, method.threshold=0.8)" in text
