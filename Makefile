@@ -4,7 +4,10 @@ BIN := .venv/bin
 RUNS ?= demo/runs
 PINNED := --set run.threads=1  # another number of threads sums in another order, and a small network trained for a minute is chaotic
 
-.PHONY: demo test lint bench docs venv lock clean
+STUDIED := supervised fixmatch unimatch maskmatch cwbass mean_teacher guidedmix cps
+STUDIES := $(STUDIED:%=study/%)
+
+.PHONY: demo study test lint bench docs venv lock clean $(STUDIES)
 
 demo: venv
 	$(BIN)/semibench run --method supervised --protocol shapes-48 --output $(RUNS) $(PINNED)
@@ -12,6 +15,13 @@ demo: venv
 	$(BIN)/semibench compare $(RUNS)
 	$(BIN)/semibench picture $(RUNS)/shapes-48/supervised/* $(RUNS)/shapes-48/fixmatch/* --output demo/picture.png
 	@echo "Runs are in $(RUNS), the picture is demo/picture.png: image, truth, and a column for each run."
+
+# Every method on the drawn pictures, five seeds; a repeated call goes on where it was stopped, `make -j2 study` trains two at a time.
+study: $(STUDIES)
+	$(BIN)/semibench compare study/runs --baseline supervised
+
+$(STUDIES): study/%: venv
+	$(BIN)/semibench run --method $* --protocol shapes-48 --seed 0-4 --output study/runs $(PINNED) --workers 0
 
 test: lint
 	$(BIN)/python -m pytest
