@@ -34,7 +34,6 @@ def in_two_processes(names: Sequence[str]) -> list[Finding]:
 
 def _work(rank: int, names: Sequence[str], folder: str) -> None:
     """Be one of the processes: examine every method, write down the findings."""
-    torch.set_num_threads(1)
     environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")  # a host's own name may lead nowhere
     dist.init_process_group("gloo", f"file://{folder}/meeting", _LIMIT, _PROCESSES, rank)
     try:

@@ -1,8 +1,10 @@
-"""Encoders by name: timm's, which start from published weights, and a tiny one for drawings."""
+"""Encoders by name: timm's, which start from published weights, and a tiny one for drawings.
+
+timm is imported where one of its encoders is built: that takes seconds, which a run or a check of tiny networks need not wait.
+"""
 
 from typing import Any  # timm does not say that its encoders have a feature_info
 
-import timm
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -33,6 +35,8 @@ def build_encoder(name: str, output_stride: int, multi_grid: tuple[int, ...] = (
     if name == TINY:
         encoder, channels = _build_tiny(output_stride)
     else:
+        import timm
+
         known = [TINY, *ALIASES, *timm.list_models()]
         if name not in known:
             raise unknown("encoder", name, known, "Set network.encoder to one of timm's models or to 'tiny'.")
@@ -59,6 +63,8 @@ def _build_timm(name: str, output_stride: int) -> tuple[nn.Module, tuple[int, in
 
 
 def _create(name: str, output_stride: int) -> Any:
+    import timm
+
     timm_name, options = ALIASES.get(name, (name, {}))
     try:
         with torch.device("meta"):  # costs no memory and no random numbers

@@ -1,16 +1,11 @@
 """What a recipe may ask of normalization layers: plain, synchronized between processes, or frozen."""
 
-from collections.abc import Callable
 from typing import Literal
 
-from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from semibench.methods.networks.base import Network
-
-# timm's, because torch's own loses the activation that timm fuses into the layer, without a word.
-_synchronize: Callable[[nn.Module], nn.Module] = convert_sync_batchnorm
 
 
 def set_norm(network: Network, kind: Literal["bn", "syncbn", "frozen"]) -> Network:
@@ -20,7 +15,10 @@ def set_norm(network: Network, kind: Literal["bn", "syncbn", "frozen"]) -> Netwo
     loaded weights only: the frozen layers of a fresh network do nothing at all.
     """
     if kind == "syncbn":
-        _synchronize(network)
+        # timm's, because torch's own loses the activation that timm fuses into the layer, without a word.
+        from timm.layers.norm_act import convert_sync_batchnorm  # seconds to import, see _encoders.py
+
+        convert_sync_batchnorm(network)
     if kind == "frozen":
         for module in network.modules():
             if isinstance(module, _BatchNorm):

@@ -193,3 +193,19 @@ def test_checks_leave_the_global_state_of_random_numbers_alone() -> None:
     for check in CHECKS:
         examine(Subject("supervised", Supervised), check)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_checks_compute_in_one_thread_and_put_their_number_back() -> None:
+    class Counts(Supervised):
+        def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+            threads.append(torch.get_num_threads())
+            return super().forward(batch, progress)
+
+    threads: list[int] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert finding(Counts, "losses").outcome == "kept"
+        assert (threads, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
