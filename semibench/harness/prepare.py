@@ -12,6 +12,7 @@ from semibench.harness.engines.base import Engine
 from semibench.harness.folder import RunFolder
 from semibench.harness.loading import BatchSource
 from semibench.harness.optimizers import build_optimizer
+from semibench.harness.rehearsal import rehearse
 from semibench.harness.teachers import Teachers
 from semibench.hashing import digest_file, digest_json
 from semibench.protocols.datasets.base import Dataset
@@ -106,3 +107,4 @@ def _check_parts(
     method, _ = build_method(configuration, dataset, weights, teachers.load)
     build_optimizer(method, recipe.optimizer)
     BatchSource(dataset, split, recipe, method.views, configuration.seed)
+    rehearse(method, recipe)

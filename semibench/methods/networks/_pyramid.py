@@ -35,9 +35,12 @@ class AtrousPyramid(nn.Module):
         try:
             whole = self.pooling(F.adaptive_avg_pool2d(high, 1))
         except ValueError as error:  # batch normalization's own, which does not say whence it comes
+            if len(high) > 1:
+                raise
             raise UsageError(
                 "the network's image-level branch cannot normalize a pass of one image in training mode",
-                "Give each process, and each part of recipe.accumulation, two images of a kind, or set recipe.norm to frozen.",
+                "Raise recipe.batch or lower recipe.accumulation, so that two images of each kind pass together; or set "
+                "recipe.norm to syncbn with several processes, or to frozen with loaded weights.",
             ) from error
         whole = F.interpolate(whole, high.shape[-2:], mode="bilinear", align_corners=True)  # one pixel: repeats it
         return torch.cat([*(branch(high) for branch in self.branches), whole], dim=1)

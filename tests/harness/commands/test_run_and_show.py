@@ -43,6 +43,13 @@ def test_a_dry_run_gives_scripts_what_would_run(call: Call, tmp_path: Path) -> N
     assert first["folder"].endswith(first["run_id"][:12])
 
 
+def test_a_dry_run_refuses_what_would_fail_in_the_first_step(call: Call, tmp_path: Path) -> None:
+    code, _, errors = call("run", *WANTED, "--set", "recipe.batch.labeled=1", "--dry-run", "--output", tmp_path)
+    assert code == 2
+    assert "cannot normalize a pass of one image in training mode" in errors
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_seed_that_fails_does_not_take_finished_results_along(
     call: Call, tmp_path: Path, make_result: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
