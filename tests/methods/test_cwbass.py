@@ -4,11 +4,8 @@ Logits (0, ln 9) are probabilities (0.1, 0.9). The network turns its signs in ev
 label 0 at 0.9 of an image of ln 9, on which the student's cross-entropy is ln 10. In 2 x 2 pixels zero padding makes every
 pixel a boundary; with replicated edges a map of one class has none.
 
-Checks of the specification (their numbers) that are not here
-- 5, 6 (boundaries): tests/methods/blocks/test_boundaries.py. 9 (moving average): test_ema.py there, besides what is here.
-- 12 (ratio of the rates, last rate above 0): the rate is the schedule's for all groups; here the recipe's ratio of 10 is
-  checked, in tests/harness/test_schedules.py the curve.
-Published scores need the data sets and days on a GPU: not tested; and the code behind them is not public.
+Elsewhere, in tests/methods/blocks: the dynamic threshold (test_pseudo_labels.py), boundaries (test_boundaries.py) and the
+moving average (test_ema.py).
 """
 
 from collections.abc import Callable
@@ -16,12 +13,9 @@ from math import exp, log
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from semibench.harness.schedules import multiplier
-from semibench.methods.blocks.pseudo_labels import dynamic_threshold
 from semibench.methods.cwbass import CWBASS
 from semibench.methods.method import Batch, Crop, Labeled, Progress, StepOutput, Task, Views
 
@@ -56,32 +50,6 @@ def unlabeled(output: StepOutput) -> float:
 
 
 # The threshold.
-
-
-@pytest.mark.parametrize(
-    ("mean", "expected"),
-    [(0.0, 0.3), (0.25, 0.3), (0.5, 0.3), (0.6, 0.3075), (0.75, 0.3187), (0.9, 0.3299), (1.0, 0.33731)],
-)
-def test_the_dynamic_threshold_has_the_values_of_the_specification(mean: float, expected: float) -> None:
-    assert dynamic_threshold(torch.tensor(mean), 0.6, 0.5).item() == pytest.approx(expected, abs=5e-5)
-
-
-def test_the_dynamic_threshold_rises_with_the_mean_of_the_batch() -> None:
-    thresholds = [dynamic_threshold(torch.full((3,), mean / 50), 0.6, 0.5).item() for mean in range(51)]
-    assert thresholds == sorted(thresholds)
-    mixed = dynamic_threshold(torch.tensor([0.5, 1.0]), 0.6, 0.5)
-    assert mixed == dynamic_threshold(torch.tensor(0.75), 0.6, 0.5)
-
-
-@given(st.floats(0, 1), st.floats(0, 5), st.floats(-50, 50))
-def test_the_dynamic_threshold_is_the_logistic_formula_between_its_bounds(mean: float, base: float, beta: float) -> None:
-    threshold = dynamic_threshold(torch.tensor(mean, dtype=torch.float64), base, beta).item()
-    assert threshold == pytest.approx(min(max(base / (1 + exp(-beta * (mean - 0.5))), 0.3), 0.8))
-
-
-@pytest.mark.parametrize(("base", "expected"), [(0.2, 0.3), (0.9, 0.45), (2.0, 0.8)])
-def test_without_sensitivity_the_threshold_is_half_of_its_base(base: float, expected: float) -> None:
-    assert dynamic_threshold(torch.tensor(0.7), base, 0.0).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("margin", "kept"), [(0.0, 0.0), (1e-4, 1.0)])

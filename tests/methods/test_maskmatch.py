@@ -1,33 +1,23 @@
-"""MaskMatch: three losses by hand on images of 2 x 2 pixels, what is hidden from whom, and how its parts fit other methods.
+"""MaskMatch: three losses by hand on images of 2 x 2 pixels, and what is hidden from whom.
 
 Logits (0, ln 9) are probabilities (0.1, 0.9). The network turns its signs in evaluation mode, so that the teacher says
 label 0 at 0.9 of an image of ln 9. The cross-entropy of logits (0, ln 3) is ln 4/3 against label 1 and ln 4 against label 0;
 hidden pixels have logits (0, 0), whose cross-entropy is ln 2.
 
-Checks of the specification (their numbers) that are not here
-- 1, 2 (masks): tests/methods/blocks/test_masking.py. 6, 7, 8, 18 (ensemble, sizes): test_scales.py there.
-- 9, 10, 11 (the loss): test_losses.py there. 12 (moving average): test_ema.py there, besides what is here.
-- 15, that a box never leaves the crop: test_mixing.py there.
-The paper's scores are unknown, so none is tested.
+Elsewhere: masks, ensembles of scales, the loss, moving averages and boxes (tests/methods/blocks); what it shares with other
+methods (test_maskmatch_parts.py).
 """
 
 from collections.abc import Callable
 from math import log
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from semibench.methods.blocks.losses import confident_cross_entropy
-from semibench.methods.blocks.masking import masked_consistency, patch_masks
-from semibench.methods.blocks.pseudo_labels import teach
-from semibench.methods.fixmatch import FixMatch
+from semibench.methods.blocks.masking import patch_masks
 from semibench.methods.maskmatch import MaskMatch
-from semibench.methods.method import Batch, Crop, Labeled, Method, Progress, StepOutput, Task, Views
-from semibench.methods.networks._norm import set_norm
-from semibench.methods.networks.deeplabv3plus import DeepLabV3Plus
-from semibench.methods.unimatch import UniMatch
+from semibench.methods.method import Batch, Crop, Labeled, Progress, StepOutput, Task, Views
 
 START = Progress(0, 10)
 SURE = log(9)  # confidence 0.9
@@ -78,23 +68,6 @@ def batch(labeled: Tensor, weak: Tensor, strong: Tensor, valid: Tensor | None = 
 
 def losses(output: StepOutput) -> dict[str, float]:
     return {name: loss.item() for name, loss in output.losses.items()}
-
-
-def deeplab_task(norm: Any = "frozen") -> Task:
-    """A task whose networks say the same in both modes, unless normalization layers are not frozen."""
-    config = DeepLabV3Plus.Config(encoder="tiny", output_stride=8, rates=(1,), channels=16, low_channels=8)
-
-    def build_network() -> DeepLabV3Plus:
-        network = DeepLabV3Plus(config, 4)
-        torch.nn.init.normal_(network.classifier.weight)  # surer of itself than a fresh network
-        return set_norm(network, norm)
-
-    return Task("tiny", tuple("abcd"), 255, (64, 64), build_network)
-
-
-def draw_crop(generator: torch.Generator, strong: int = 1) -> Crop:
-    weak, *views = (torch.randn(3, 3, 64, 64, generator=generator) for _ in range(1 + strong))
-    return Crop(weak, tuple(views), torch.rand(3, 64, 64, generator=generator) < 0.9, torch.arange(3))
 
 
 # The losses.
@@ -150,27 +123,6 @@ def test_where_no_pixel_is_confident_the_unlabelled_losses_and_their_gradients_a
     (output.losses["consistency"] + output.losses["masked"]).backward()
     assert losses(output)["consistency"] == losses(output)["masked"] == 0
     assert method.network.weight.grad == 0
-
-
-def test_without_masked_loss_and_with_one_scale_it_is_fixmatch_with_the_next_image_as_partner() -> None:
-    generator = torch.Generator().manual_seed(0)
-    crop = draw_crop(generator)
-    partner = Crop(*(value.roll(1, dims=0) for value in (crop.weak, crop.strong[0], crop.valid, crop.seeds)))
-    partner = partner._replace(strong=(partner.strong,))
-    image = torch.randn(2, 3, 64, 64, generator=generator)
-    labeled = Labeled(image, torch.randint(0, 4, (2, 64, 64), generator=generator), torch.arange(2))
-    task = deeplab_task()
-    torch.manual_seed(0)
-    threshold = teach(task.build_network(), crop.weak, crop.valid).confidence.median().item()
-    torch.manual_seed(0)
-    fixmatch = FixMatch(FixMatch.Config(threshold=threshold), task).train()
-    torch.manual_seed(0)
-    config = MaskMatch.Config(threshold=threshold, strong_weight=1, masked_weight=0, scales=(1.0,))
-    maskmatch = MaskMatch(config, task).train()
-    expected = losses(fixmatch(Batch(labeled, (crop,), (partner,)), START))
-    output = maskmatch(Batch(labeled, (crop,)), START)
-    assert losses(output) == pytest.approx(expected, abs=1e-6)
-    assert 0.3 < output.scalars["coverage"] < 0.7
 
 
 # What is hidden from whom.
@@ -345,49 +297,3 @@ def test_a_decay_of_zero_lets_the_student_teach_itself(build: Build) -> None:
 def test_the_teacher_is_the_headline_and_the_student_stands_beside_it(build: Build) -> None:
     method = build()
     assert list(method.predictors().items()) == [("teacher", method.teacher), ("student", method.network)]
-
-
-# Its parts in other methods.
-
-
-def with_masking(base: type[Method]) -> type[Method]:
-    """Give a method both parts of MaskMatch: an ensemble of scales labels the image, of which the student sees little."""
-
-    class Masked(base):
-        def forward(self, batch: Batch, progress: Progress) -> StepOutput:
-            output = super().forward(batch, progress)
-            (crop,) = batch.unlabeled
-            visible = patch_masks(crop.seeds, (64, 64), 16, 0.7)
-            target = teach(self.network, crop.weak, crop.valid, scales=(0.75, 1.0, 1.25))
-            masked = masked_consistency(self.network, crop.strong[0], visible, target, threshold=0.3)
-            return StepOutput({**output.losses, "masked": 0.25 * masked}, output.scalars)
-
-    return Masked
-
-
-@pytest.mark.parametrize("base", [FixMatch, UniMatch])
-def test_both_parts_fit_another_method_and_leave_its_own_losses_and_statistics_alone(base: type[Method]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    own, partner = draw_crop(generator, strong=2), draw_crop(generator, strong=2)
-    image = torch.randn(2, 3, 64, 64, generator=generator)
-    step = Batch(Labeled(image, torch.zeros(2, 64, 64).long(), torch.arange(2)), (own,), (partner,))
-    outputs, states = [], []
-    for kind in (base, with_masking(base)):
-        torch.manual_seed(0)
-        method = kind(base.Config(threshold=0.3), deeplab_task("bn")).train()
-        outputs.append(method(step, START))
-        states.append(method.state_dict())
-    alone, masked = map(losses, outputs)
-    assert {name: masked[name] for name in alone} == alone
-    assert masked["masked"] > 0
-    assert all(torch.equal(value, states[0][name]) for name, value in states[1].items())
-    outputs[1].losses["masked"].backward()
-
-
-def test_the_masked_consistency_is_the_confident_loss_of_what_the_student_says_of_a_masked_image() -> None:
-    torch.manual_seed(0)
-    network = torch.nn.Conv2d(3, 4, 3, padding=1)
-    image, visible = torch.randn(2, 3, 8, 8), patch_masks(torch.arange(2), (8, 8), 2, 0.5)
-    target = teach(network, image, torch.rand(2, 8, 8) < 0.8)
-    expected = confident_cross_entropy(network(image * visible), target.label, target.confidence, target.valid, 0.4)
-    assert torch.equal(masked_consistency(network, image, visible, target, 0.4), expected)

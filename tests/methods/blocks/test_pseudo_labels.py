@@ -2,10 +2,13 @@
 
 import math
 
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from semibench.methods.blocks.pseudo_labels import Target, coverage, pseudo_labels, teach
+from semibench.methods.blocks.pseudo_labels import Target, coverage, dynamic_threshold, pseudo_labels, teach
 from semibench.methods.blocks.scales import ensemble
 
 
@@ -57,3 +60,39 @@ def test_a_target_of_several_scales_is_that_of_their_ensemble() -> None:
     confidence, label = ensemble(network, image, (0.5, 1.0)).max(dim=1)
     assert torch.equal(target.confidence, confidence)
     assert torch.equal(target.label, label)
+
+
+@given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_threshold_never_covers_more_pixels(seed: int, one: float, other: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    confidence, valid = torch.rand(2, 3, 4, generator=generator), torch.rand(2, 3, 4, generator=generator) < 0.8
+    assert coverage(confidence, valid, max(one, other)) <= coverage(confidence, valid, min(one, other))
+
+
+# The dynamic threshold of CW-BASS.
+
+
+@pytest.mark.parametrize(
+    ("mean", "expected"),
+    [(0.0, 0.3), (0.25, 0.3), (0.5, 0.3), (0.6, 0.3075), (0.75, 0.3187), (0.9, 0.3299), (1.0, 0.33731)],
+)
+def test_the_dynamic_threshold_has_the_values_of_the_specification(mean: float, expected: float) -> None:
+    assert dynamic_threshold(torch.tensor(mean), 0.6, 0.5).item() == pytest.approx(expected, abs=5e-5)
+
+
+def test_the_dynamic_threshold_rises_with_the_mean_of_the_batch() -> None:
+    thresholds = [dynamic_threshold(torch.full((3,), mean / 50), 0.6, 0.5).item() for mean in range(51)]
+    assert thresholds == sorted(thresholds)
+    mixed = dynamic_threshold(torch.tensor([0.5, 1.0]), 0.6, 0.5)
+    assert mixed == dynamic_threshold(torch.tensor(0.75), 0.6, 0.5)
+
+
+@given(st.floats(0, 1), st.floats(0, 5), st.floats(-50, 50))
+def test_the_dynamic_threshold_is_the_logistic_formula_between_its_bounds(mean: float, base: float, beta: float) -> None:
+    threshold = dynamic_threshold(torch.tensor(mean, dtype=torch.float64), base, beta).item()
+    assert threshold == pytest.approx(min(max(base / (1 + math.exp(-beta * (mean - 0.5))), 0.3), 0.8))
+
+
+@pytest.mark.parametrize(("base", "expected"), [(0.2, 0.3), (0.9, 0.45), (2.0, 0.8)])
+def test_without_sensitivity_the_threshold_is_half_of_its_base(base: float, expected: float) -> None:
+    assert dynamic_threshold(torch.tensor(0.7), base, 0.0).item() == pytest.approx(expected)
