@@ -103,6 +103,13 @@ def test_the_short_side_decides_where_the_rule_says_so():
     assert draw_size((100, 50), Scale(side="short", choices=(25,)), Random(0)) == (50, 25)
 
 
+def test_sizes_are_those_of_the_reference() -> None:
+    assert draw_size((375, 500), Scale(side="long", choices=(731,)), Random(0)) == (548, 731)
+    drawn = [draw_size((1024, 2048), DOUBLE_OR_HALF, Random(seed)) for seed in range(2000)]
+    assert 1024 <= min(drawn)[1] < 1040
+    assert 4080 < max(drawn)[1] <= 4096
+
+
 def test_an_operation_of_probability_zero_leaves_the_image_alone():
     image = random_image()
     assert recolor(image, [Grayscale(name="grayscale", probability=0.0)], Random(0)) is image

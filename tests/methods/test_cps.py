@@ -124,3 +124,10 @@ def test_two_networks_start_from_different_values_and_the_first_is_the_headline(
 
 def test_it_asks_for_two_streams_of_weak_images(method: CrossPseudoSupervision) -> None:
     assert method.views == Views(crops=1, strong=0, partner="other")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "labelled", "pool", "steps"), [("voc", 1323, 10_582, 39_338), ("cityscapes", 372, 2975, 44_525)]
+)
+def test_its_recipes_have_the_reference_s_steps(dataset: str, labelled: int, pool: int, steps: int) -> None:
+    assert CrossPseudoSupervision.published[dataset].recipe.total_steps(labelled, pool - labelled) == steps

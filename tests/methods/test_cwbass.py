@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from semibench.harness.optimizers import build_optimizer, set_learning_rate
 from semibench.harness.schedules import multiplier
 from semibench.methods.cwbass import CWBASS
 from semibench.methods.method import Batch, Crop, Labeled, Progress, StepOutput, Task, Views
@@ -95,6 +96,16 @@ def test_a_pixel_weighs_its_confidence_to_the_power_of_gamma(
 ) -> None:
     output = build(gamma=gamma)(batch(picture(0.0), picture(SURE)), HALFWAY)
     assert losses(output)["weighted"] == pytest.approx(weight * log(10))
+
+
+@pytest.mark.parametrize("values", [{"gamma": 3.0}, {"decay": "constant"}, {"decay": "progressive"}], ids=str)
+def test_neither_gamma_nor_decay_weighs_the_loss_on_boundaries(
+    build: Build, picture: Picture, values: dict[str, object]
+) -> None:
+    step = batch(picture(0.0), picture([[SURE, -SURE], [0.3, 1.0]]))
+    plain, changed = build()(step, HALFWAY), build(**values)(step, HALFWAY)
+    assert losses(changed)["boundary"] == losses(plain)["boundary"] > 0
+    assert losses(changed)["weighted"] < losses(plain)["weighted"]
 
 
 def test_a_full_confidence_gives_plain_cross_entropy(build: Build, picture: Picture) -> None:
@@ -268,3 +279,14 @@ def test_its_recipes_have_the_reference_s_rates_and_ramps_of_five_epochs() -> No
         assert multiplier(schedule, 999, 1000) > 0
         assert published.method["ramp"] * epochs == 5
         assert published.recipe.total_steps(100, 1600) == epochs * (1600 // published.recipe.batch.unlabeled)
+
+
+@pytest.mark.parametrize("name", ["voc", "cityscapes"])
+def test_the_head_learns_ten_times_as_fast_as_the_encoder_at_every_step(build: Build, name: str) -> None:
+    recipe = CWBASS.published[name].recipe
+    optimizer = build_optimizer(build(), recipe.optimizer)
+    for step in (0, 1, 500, 999):
+        set_learning_rate(optimizer, recipe.optimizer.lr * multiplier(recipe.schedule, step, 1000))
+        encoder, head = (group["lr"] for group in optimizer.param_groups)
+        assert head == pytest.approx(10 * encoder)
+        assert encoder > 0

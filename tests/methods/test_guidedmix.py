@@ -1,12 +1,6 @@
 """GuidedMix-Net: sampling, mixing and decoupling by hand, and where gradients go.
 
-Checks of the specification that stand elsewhere or not at all:
-
-    4     focal loss                    blocks/test_focal.py
-    9     one pairing for both          no index on the target exists: labelled images are permuted instead
-    10    unequal numbers are refused   they are not: each unlabelled image gets a labelled partner, see blocks/test_pairing.py
-    12    MITrans                       networks/test_mitrans.py
-    13    pairing of the paper variant  blocks/test_pairing.py
+Elsewhere: the focal loss (blocks/test_focal.py), pairs (blocks/test_pairing.py), MITrans (networks/test_mitrans.py).
 """
 
 from collections.abc import Callable
@@ -148,6 +142,13 @@ def test_with_equal_heads_decoupling_leaves_the_unlabelled_share_exactly(readabl
     alone = 1.5 * unlabeled[:, :2] + 0.25
     assert torch.allclose(logits, (1 - share) * alone, atol=1e-6)
     assert torch.equal(target, alone.argmax(dim=1))  # one image for prediction and target
+
+
+@pytest.mark.parametrize("pairs", [(0, 1), (1, 0), (1, 1)], ids=str)
+def test_prediction_and_target_are_of_one_image_however_images_are_paired(readable, set_draws, monkeypatch, pairs) -> None:
+    set_draws(0.4, *pairs)
+    logits, target = decoupled(readable(), batch(noise(2, 3, 2, 2), noise(4, 3, 2, 2)[2:]), monkeypatch)
+    assert torch.equal(logits.argmax(dim=1), target)  # equal heads: what is left is the unlabelled image's own
 
 
 def test_a_share_of_zero_leaves_the_logits_of_the_mixture(readable, set_draws, monkeypatch) -> None:

@@ -1,13 +1,8 @@
 """MGD: its losses by hand on images of 2 x 2 pixels, and what it does to teachers.
 
-Checks of the specification that stand elsewhere or not at all:
-
-    1-4    image and region level                 blocks/test_distillation.py
-    7      mask generator                         blocks/test_mixing.py; the mask is (M, H, W) here, not (M, 1, H, W)
-    11     hard pixels                            blocks/test_losses.py
-    12-14  encoders: parameters, strides, MACs    networks/test_encoders.py
-    15     teacher phase                          test_cps.py
-    -      totals with the reference's own head   not here: published networks take the head of deeplabv3plus
+Elsewhere: image and region level (blocks/test_distillation.py), masks (blocks/test_mixing.py), hard pixels
+(blocks/test_mining.py), parameters, strides and operations of encoders (networks/test_encoders.py), the teachers' training
+(test_cps.py).
 
 Logits (0, ln 3) cost ln 4/3 against label 1 and ln 4 against label 0.
 """
@@ -238,3 +233,21 @@ def test_a_network_without_a_map_before_its_classifier_is_refused(readable_task:
 
 def test_it_asks_for_two_streams_of_weak_images(build: Build) -> None:
     assert build().views == Views(crops=1, strong=0, partner="other")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "labelled", "pool", "steps"), [("voc", 1323, 10_582, 39_338), ("cityscapes", 372, 2975, 22_194)]
+)
+def test_its_recipes_have_the_reference_s_steps_and_rates(dataset: str, labelled: int, pool: int, steps: int) -> None:
+    recipe = MGD.published[dataset].recipe
+    assert recipe.total_steps(labelled, pool - labelled) == steps
+    assert recipe.optimizer.lr == 0.0025  # the reference's by the number of its processes: 0.01 / 4 and 0.02 / 8
+
+
+def test_its_weights_are_those_of_the_reference_s_sums() -> None:
+    config = {
+        name: MGD.Config.model_validate(published.method | {"teachers": BOTH}) for name, published in MGD.published.items()
+    }
+    assert config["voc"].image_weight == pytest.approx(0.002 * 2 * 21)
+    assert config["cityscapes"].image_weight == pytest.approx(0.001 * 2 * 19)
+    assert {name: values.region_weight for name, values in config.items()} == {"voc": 100, "cityscapes": 100}

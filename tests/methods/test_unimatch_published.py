@@ -28,6 +28,12 @@ def test_its_published_networks_have_as_many_parameters_as_the_reference_s(
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 
+def test_on_150_classes_its_network_has_as_many_parameters_as_the_reference_s() -> None:
+    with torch.device("meta"):
+        network = DeepLabV3Plus(DeepLabV3Plus.Config(encoder="resnet101s"), 150)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 59_501_238
+
+
 def test_its_recipes_have_the_reference_s_rates() -> None:
     voc, cityscapes, coco = (UniMatch.published[name].recipe for name in ("voc", "cityscapes", "coco"))
     assert voc.total_steps(92, 10_490) == 104_880

@@ -1,7 +1,6 @@
 """The dense CRF against exact kernels over all pairs of pixels, and those against figures measured elsewhere.
 
-The toy case is a reference of 4 x 5 pixels and 3 classes, computed with exact kernels. Of its variants "no normalization" is
-not offered, since constant factors of the kernels, which the grid does not keep, would matter.
+The toy case is a reference of 4 x 5 pixels and 3 classes, computed with exact kernels.
 """
 
 import numpy as np

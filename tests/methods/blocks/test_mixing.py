@@ -27,20 +27,36 @@ def test_a_box_is_a_function_of_the_sample_s_seed_and_the_stream() -> None:
     assert not torch.equal(boxes, cutmix_boxes(seeds, (32, 32), stream=1))
 
 
-def test_box_statistics_are_those_measured_on_the_reference() -> None:
-    # 3,000 draws there: half are empty; mean area 0.206 to 0.210, std 0.11; height / width 1.60, P(h > w) 0.72 to 0.74
-    boxes = cutmix_boxes(torch.arange(1600), (321, 321))
-    filled = boxes[boxes.any(dim=(1, 2))]
-    area = filled.float().mean(dim=(1, 2))
-    height, width = filled.any(dim=2).sum(dim=1), filled.any(dim=1).sum(dim=1)
-    ratio = height / width
-    assert abs(len(filled) / 1600 - 0.5) < 0.04
-    assert abs(area.mean().item() - 0.206) < 0.012
-    assert abs(area.std().item() - 0.11) < 0.01
-    assert area.min() > 0.015
-    assert area.max() <= 0.4
-    assert abs(ratio.mean().item() - 1.60) < 0.1
-    assert abs((height > width).float().mean().item() - 0.73) < 0.05
+def sides(side: int, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return pixels, height and width of the boxes that are not empty, of ``count``; a hundred at a time are in memory."""
+    rows = []
+    for seeds in torch.arange(count).split(100):
+        boxes = cutmix_boxes(seeds, (side, side))
+        tall, wide = boxes.any(dim=2).sum(dim=1), boxes.any(dim=1).sum(dim=1)
+        rows.append(torch.stack([boxes.sum(dim=(1, 2)), tall, wide]))
+    pixels, height, width = torch.cat(rows, dim=1)
+    return pixels[pixels > 0], height[pixels > 0], width[pixels > 0]
+
+
+@pytest.mark.parametrize(("side", "count", "mean"), [(321, 1600, 0.206), (512, 400, 0.210), (801, 200, 0.210)])
+def test_box_statistics_are_those_measured_on_the_reference(side: int, count: int, mean: float) -> None:
+    # 3,000 draws there; the margins are three deviations of the mean of as many as there are here.
+    pixels, height, width = sides(side, count)
+    area, ratio, margin = pixels / side**2, height / width, 3 / (count / 2) ** 0.5
+    assert abs(len(area) / count - 0.5) < 0.71 * margin / 2**0.5
+    assert abs(area.mean().item() - mean) < 0.11 * margin
+    assert abs(area.std().item() - 0.11) < 0.11 * margin
+    assert 0.019 < area.min() < area.max() < 0.4
+    assert abs(ratio.mean().item() - 1.60) < 0.85 * margin
+    assert abs(ratio.median().item() - 1.54) < margin
+    assert 0.29 < ratio.min() < ratio.max() < 3.4
+    assert abs((height > width).float().mean().item() - 0.73) < 0.45 * margin
+
+
+def test_a_box_is_a_rectangle_inside_the_image() -> None:
+    pixels, height, width = sides(64, 200)
+    assert torch.equal(pixels, height * width)
+    assert (pixels >= 0.016 * 64**2).all()  # none is cut off at the edge: 0.02, less the rounding of both sides
 
 
 # Boxes that are combined by exclusive or.

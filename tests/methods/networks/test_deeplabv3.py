@@ -1,8 +1,4 @@
-"""DeepLabV3 against the reference figures of Detectron2's projects/DeepLab at 02b5c4e, 19 classes.
-
-Not here: the figures of its DeepLabV3+ (59,467,315 parameters, 191.918 GMAC), whose pyramid and decoder differ from those of
-``deeplabv3plus``, the form that semi-supervised methods are compared on.
-"""
+"""DeepLabV3 against the reference figures of Detectron2's projects/DeepLab at 02b5c4e, 19 classes."""
 
 import pytest
 import torch
@@ -43,8 +39,9 @@ def test_operations_at_512_x_1024_are_those_of_the_reference(reference: DeepLabV
     assert counts == pytest.approx([149.017, 118.224], rel=0.01)  # theirs include norms and resizes
 
 
-def test_the_high_map_of_512_x_1024_is_32_x_64(reference: DeepLabV3) -> None:
-    (high,) = reference.encode(torch.empty(1, 3, 512, 1024, device="meta"))
+def test_the_maps_of_512_x_1024_are_128_x_256_and_32_x_64(reference: DeepLabV3) -> None:
+    low, high = reference.encoder(torch.empty(1, 3, 512, 1024, device="meta"))
+    assert low.shape == (1, 256, 128, 256)
     assert high.shape == (1, 2048, 32, 64)
 
 

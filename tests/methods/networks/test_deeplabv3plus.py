@@ -41,15 +41,41 @@ def image() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("encoder", "total", "of_encoder", "buffers"),
-    [("resnet50s", 40_475_957, 23_631_808, 57_760), ("resnet101s", 59_468_085, 42_623_936, 110_035)],
-    ids=["R50", "R101"],
+    ("encoder", "n_classes", "total", "of_encoder", "buffers"),
+    [
+        ("resnet50s", 21, 40_475_957, 23_631_808, 57_760),
+        ("resnet101s", 21, 59_468_085, 42_623_936, 110_035),
+        ("xception65", 81, 54_726_881, 37_867_312, 189_533),
+    ],
+    ids=["R50", "R101", "Xception"],
 )
-def test_parameters_and_buffers_are_as_many_as_the_reference_has(encoder, total, of_encoder, buffers):
-    network = build_on_meta(encoder=encoder)
+def test_parameters_and_buffers_are_as_many_as_the_reference_has(encoder, n_classes, total, of_encoder, buffers):
+    network = build_on_meta(n_classes, encoder=encoder)
     assert count(network) == total
     assert count(network.encoder) == of_encoder
     assert sum(buffer.numel() for buffer in network.buffers()) == buffers
+
+
+@pytest.mark.parametrize(("encoder", "third"), [("resnet50s", 7_098_368), ("resnet101s", 26_090_496)], ids=["R50", "R101"])
+def test_each_stage_of_a_resnet_has_the_parameters_of_the_reference(encoder, third):
+    stages = build_on_meta(encoder=encoder).encoder
+    assert (count(stages.conv1), count(stages.bn1)) == (112_576, 256)
+    assert [count(stages[f"layer{stage}"]) for stage in (1, 2, 3, 4)] == [236_288, 1_219_584, third, 14_964_736]
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "size", "second", "third"), [(16, 321, 41, 21), (16, 801, 101, 51), (8, 801, 101, 101)]
+)
+def test_the_middle_maps_have_the_sizes_of_the_reference(output_stride, size, second, third):
+    stages, shapes = build_on_meta(encoder="resnet50s", output_stride=output_stride).encoder, []
+    hooks = [
+        stages[name].register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape)))
+        for name in ("layer2", "layer3")
+    ]
+    stages(torch.empty(2, 3, size, size, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    assert shapes == [(2, 512, second, second), (2, 1024, third, third)]
 
 
 def test_each_part_of_the_decoder_has_the_parameters_of_the_reference():
@@ -84,6 +110,7 @@ def test_the_output_stride_changes_no_parameter(output_stride):
         pytest.param("resnet101s", 16, 513, 129, 33, (100.242, 62.069, 16.350, 21.488), id="R101-16-513"),
         pytest.param("resnet101s", 16, 801, 201, 51, (240.918, 148.913, 39.050, 52.168), id="R101-16-801"),
         pytest.param("resnet101s", 8, 801, 201, 101, (666.040, 459.932, 153.152, 52.168), id="R101-8-801"),
+        pytest.param("xception65", 16, 513, 129, 33, (87.394, 48.903, 16.350, 21.488), id="Xception-16-513"),
     ],
 )
 def test_maps_and_operations_are_those_of_the_reference(encoder, output_stride, size, low, high, gmacs):
