@@ -14,14 +14,14 @@ def rehearse(method: Method, recipe: Recipe) -> None:
     """Let a method do the forward pass of a step on the meta device, which computes nothing; it stays there.
 
     Whatever SemibenchError the pass raises, such as that of a network that cannot normalize one image, is raised here, and
-    torch's own refusals of sizes as a UsageError. A method that reads numbers off its tensors gets no further than there: what
-    it refuses later shows in its first step.
+    torch's and timm's own refusals of sizes as a UsageError. A method that reads numbers off its tensors gets no further than
+    there: what it refuses later shows in its first step.
     """
     batch = _blank(method.views, recipe)
     try:
         with suppress(RuntimeError, TypeError):  # of numbers that do not exist
             method.to("meta").train()(batch, Progress(0, 1))
-    except ValueError as error:
+    except (ValueError, AssertionError) as error:
         raise UsageError(
             f"a pass of {len(batch.labeled.image)} labelled images of {recipe.crop[0]} x {recipe.crop[1]} pixels, and of the "
             f"unlabelled ones with them, is not possible: {error}",

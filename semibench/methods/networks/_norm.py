@@ -18,7 +18,7 @@ def set_norm(network: Network, kind: Literal["bn", "syncbn", "frozen"]) -> Netwo
         # timm's, because torch's own loses the activation that timm fuses into the layer, without a word.
         from timm.layers.norm_act import convert_sync_batchnorm  # seconds to import, see _encoders.py
 
-        convert_sync_batchnorm(network)
+        convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # it has no types
     if kind == "frozen":
         for module in network.modules():
             if isinstance(module, _BatchNorm):
