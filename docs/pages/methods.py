@@ -25,6 +25,28 @@ Provenance says what was read to write a method: *official code* of its authors,
 baseline, the *paper* alone, or less, which makes it a *reconstruction*. Scores below are reported, not measured by this
 program; lists, networks, crops and the choice of a checkpoint differ between them."""
 
+# Methods, what their sources would let one check, why no test does.
+UNTESTED = (
+    ("all", "scores in the tables above", "they take data sets and days on a GPU"),
+    (
+        "unimatch",
+        "losses, shares of confident pixels and scores of the training logs from the second step on, and wall times",
+        "the same; of the first step the labelled loss is tested",
+    ),
+    ("maskmatch", "that it is no worse than FixMatch on VOC with the same seeds", "the same"),
+    ("guidedmix", "that as many labelled as unlabelled images are demanded", "it takes any numbers"),
+    ("mgd", "parameters and operations of whole networks", "the decoder is another; those of the encoders are tested"),
+    (
+        "deeplabv3plus",
+        "parameters and operations of Detectron2's DeepLabV3+",
+        "its pyramid and decoder are others; those of UniMatch's network, the default, are tested",
+    ),
+    (
+        "deeplabv2",
+        "the dense CRF with kernels that are not normalized",
+        "it is not offered: the grid keeps no constant factors",
+    ),
+)
 MEASURED = "measurements/methods-on-shapes-48.md"  # scores and cost per step, measured
 DOCS = Path(__file__).parents[1]
 
@@ -35,7 +57,7 @@ def page() -> str:
     measured = f"[Measured on shapes-48]({MEASURED}): scores, and the cost of a step." if (DOCS / MEASURED).is_file() else ""
     rows = [(f"[{name}]({anchor(name)})", prose(summary), *_facts(name)) for name, summary in summaries.items()]
     overview = table(("Method", "What it is", "Provenance", "Published recipes"), rows)
-    return blocks(INTRODUCTION, measured, overview, *map(_section, summaries)) + "\n"
+    return blocks(INTRODUCTION, measured, overview, *map(_section, summaries), _untested()) + "\n"
 
 
 def _facts(name: str) -> tuple[str, str]:
@@ -54,6 +76,14 @@ def _section(name: str) -> str:
     published = blocks("Published recipes:", bullets(settings)) if settings else "There is no published recipe."
     reported = _scores(method.reported) if method.reported else "There is no reported score that could be read at its source."
     return blocks(*parts, f"Provenance: {method.provenance}.", published, reported)
+
+
+def _untested() -> str:
+    rows = [(name if name == "all" else f"[{name}]({anchor(name)})", text(what), text(why)) for name, what, why in UNTESTED]
+    checks = table(("Method", "What its sources would let one check", "Why no test does"), rows)
+    return (
+        blocks("## Behavioural checks that are not tests", "All others are tests in `tests/methods`.", checks) if rows else ""
+    )
 
 
 def _paragraph(paragraph: str) -> str:

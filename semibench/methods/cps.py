@@ -8,8 +8,9 @@ as the images are, and what one network says is the label of the mixed image for
 The first network is the one that is evaluated and that students are given.
 
 Deviations
-- Everything of the networks that no weight file fills differs between them, in the reference the decoder alone.
-- The published recipes are for one process, as are those of ``mgd.py``, which says how; they are of the deep teacher.
+- The networks differ at first in all that no weight file fills; in the reference they differ in their decoders alone.
+- The published recipes are for one process and depart from the reference's as those of ``mgd.py``, which says how. They are of
+  the deep teacher, ResNet-101.
 """
 
 from collections.abc import Mapping

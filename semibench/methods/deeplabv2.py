@@ -73,6 +73,11 @@ class DeepLabV2(Method):
     published = {"voc": Published.model_validate(VOC)}
     reported = (
         Reported(
+            source="abstract of arXiv 1606.00915, with a CRF",
+            network="ResNet-101, weights of COCO",
+            miou={"VOC 2012 test set": 0.797},
+        ),
+        Reported(
             source="README of kazuto1011/deeplab-pytorch", network="ResNet-101, weights of COCO", miou={"voc-all": 0.7665}
         ),
         Reported(

@@ -17,13 +17,17 @@ mixed likewise; gap: the average over an image; A: cosines between 7 x 7 regions
 
 Deviations
 - The reference sums the image level over a process's batch and classes; here it is the mean, with weights to match.
-- Reverse terms, the teacher against the student's label, have no gradient and are left out. So are two passes of the student
-  that served them alone; they moved its running statistics (``student_bn_passes``).
+- Reverse terms, the teacher against the student's label, have no gradient and are left out. Two passes of the student serve
+  them alone, but move its running statistics: ``student_bn_passes`` does them, as the published recipes do.
+- Teachers normalize with the statistics of a batch, as in the reference, but do not add them to their running ones.
 - A teacher may be missing; its terms are then dropped, without new weights for the others.
 - Published recipes are for one process: the reference divides gradients by the number of processes once too often, so rates
   are divided by it here and weight decay is multiplied. Weight decay also acts on norms and biases, the scale of images is
   uniform where the reference has 0.5, 0.75, 1, 1.5, 1.75 or 2, and padding is at the right and bottom, not around.
 - Published networks have the decoder of ``deeplabv3plus``, not the reference's of the same family.
+
+The abstract claims gains on Cityscapes 1/16 and no score: 11.5 points for ResNet-18 and 4.6 for MobileNet-v2, presumably over
+training on labelled images alone.
 """
 
 from collections.abc import Mapping

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from docs.generate import DOCS, generate, names
 from docs.pages._markdown import anchor, code, table, text
+from docs.pages.methods import UNTESTED
 from semibench import plugins
 from semibench.protocols import archive, pins
 from semibench.protocols import names as catalog
@@ -70,6 +71,13 @@ def test_every_data_set_and_its_archives_stand_there(name):
     assert "classes and their colours" in section
     for published in archive.archives(name):
         assert all(part in section for part in (text(published.name), text(published.terms), published.page))
+
+
+def test_a_check_that_is_no_test_stands_there_with_the_reason():
+    section = PAGES["methods"].partition("\n## Behavioural checks that are not tests\n")[2]
+    for name, what, why in UNTESTED:
+        assert name in ("all", *plugins.summaries(plugins.METHOD))
+        assert f"| {text(what)} | {text(why)} |" in section
 
 
 # How it is written.
