@@ -150,7 +150,7 @@ def test_a_run_that_crashes_is_not_said_to_be_under_way(
     def crash(*_: object, **__: object) -> None:
         raise ValueError("more than 1 value per channel")
 
-    monkeypatch.setattr("semibench.methods.supervised.Supervised.forward", crash)
+    monkeypatch.setattr("semibench.methods.supervised.Supervised.after_step", crash)
     with pytest.raises(ValueError, match="per channel"):
         main(train(tmp_path, method="supervised"))
     status = json.loads((folder_of(tmp_path) / "status.json").read_text())
