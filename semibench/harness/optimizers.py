@@ -13,7 +13,10 @@ from semibench.protocols.recipe import SGD, AdamW, GroupRule
 def build_optimizer(method: Method, settings: SGD | AdamW) -> Optimizer:
     """Build the optimizer over the method's parameter groups.
 
-    Each group carries its ``lr_multiplier``. Raises UsageError when the recipe names a group that the method does not have.
+    Each group carries its ``lr_multiplier``.
+
+    ``decoder_biases``, where the recipe has no rule for it, follows that of ``decoder``. Raises UsageError when the recipe names
+    a group that the method does not have.
     """
     groups = method.parameter_groups()
     for name in settings.groups:
@@ -22,7 +25,8 @@ def build_optimizer(method: Method, settings: SGD | AdamW) -> Optimizer:
             raise unknown("parameter group", name, known, "Correct recipe.optimizer.groups.")
     parameters: list[dict[str, Any]] = []
     for group in groups:
-        rule = settings.groups.get(group.name, GroupRule())
+        whole = group.name.partition("_")[0]
+        rule = settings.groups.get(group.name) or settings.groups.get(whole) or GroupRule()
         decay = settings.weight_decay if rule.weight_decay is None else rule.weight_decay
         parameters.append(
             {

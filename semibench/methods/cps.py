@@ -39,7 +39,11 @@ def recipe(lr: float, weight_decay: float, epochs: int, batch: int, crop: int) -
             "epochs": {"count": epochs, "over": "unlabeled", "rounding": "floor"},
             "batch": {"labeled": batch, "unlabeled": batch},
             "crop": [crop, crop],
-            "augmentation": {"scale": {"side": "long", "low": 0.5, "high": 2.0}, "flip": 0.5},
+            "augmentation": {
+                "scale": {"side": "long", "low": 0.5, "high": 2.0},
+                "flip": 0.5,
+                "pad_value": [124, 116, 104],  # the mean: 0 after normalization
+            },
             "normalization": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
             "norm": "syncbn",
         }

@@ -9,8 +9,9 @@ probabilities, results show it under ``config.crf``, and costs do not include it
 
 Deviations
 - Labels are resized by torch's nearest pixel, there by Pillow's, which differs in the rounding of centres.
-- The published recipe changes its rate every step, there every tenth; it takes plain ImageNet statistics for normalization,
-  there a mean of its own and no deviation, and weights of the user's choice, there of COCO.
+- The published recipe takes plain ImageNet statistics for normalization, there a mean of its own and no deviation, and weights
+  of the user's choice, there of COCO.
+- A controlled recipe gives it as many classifiers as it has rates, mostly three; the published one has four.
 - The CRF is our own implementation, see ``blocks/dense_crf.py``.
 """
 
@@ -43,14 +44,18 @@ VOC = {
             "lr": 2.5e-4,
             "momentum": 0.9,
             "weight_decay": 5e-4,
-            "groups": {"decoder": {"lr_multiplier": 10}, "biases": {"lr_multiplier": 20, "weight_decay": 0}},
+            "groups": {"decoder": {"lr_multiplier": 10}, "decoder_biases": {"lr_multiplier": 20, "weight_decay": 0}},
         },
-        "schedule": {"name": "poly", "power": 0.9},
+        "schedule": {"name": "poly", "power": 0.9, "every": 10},
         "steps": 20_000,
         "batch": {"labeled": 10, "unlabeled": 10},  # 5, twice before each step; the second stream is not used
         "accumulation": 2,
         "crop": [321, 321],
-        "augmentation": {"scale": {"side": "long", "low": 0.5, "high": 1.5}, "flip": 0.5},  # there 0.5, 0.75, 1, 1.25 or 1.5
+        "augmentation": {
+            "scale": {"side": "long", "low": 0.5, "high": 1.5},  # there 0.5, 0.75, 1, 1.25 or 1.5
+            "flip": 0.5,
+            "pad_value": [124, 116, 104],  # the mean
+        },
         "normalization": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},  # our choice, see above
         "norm": "frozen",
     },

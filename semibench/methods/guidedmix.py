@@ -63,7 +63,7 @@ def _published(encoder: str, crop: int, short_side: int, batch: int, rule: str |
         "augmentation": {
             "scale": {"side": "short", "base": short_side, "low": 0.5, "high": 2.0},
             "flip": 0.5,
-            "pad_value": [124, 116, 104],  # the mean, 0 after normalization
+            "pad_value": [124, 116, 104],  # the mean; colors change after padding, so that it is not quite 0
             "labeled": DISTORTION,
             "weak": DISTORTION,
         },
@@ -128,7 +128,9 @@ class GuidedMixNet(Method):
         joint = network.encode(torch.cat([labeled.image, crop.weak]))  # shares batch statistics
         features_l = tuple(maps[: len(labeled.image)] for maps in joint)
         features_u = tuple(maps[len(labeled.image) :] for maps in joint)
-        gathered_l, gathered_u = network.gather(features_l), network.gather(features_u)
+        gathered_l = network.gather(features_l)
+        with torch.set_grad_enabled(self.mitrans is None):  # in the paper's variant no more than a target
+            gathered_u = network.gather(features_u)
         z_l = network.classify(network.merge(gathered_l)).float()
         target = self._judge(gathered_u).argmax(dim=1)
 
@@ -156,7 +158,8 @@ class GuidedMixNet(Method):
         """Return encoder and decoder; the second head and MITrans are part of the decoder."""
         encoder, decoder = self.network.parameter_groups()
         more = [*self.mix_head.parameters(), *(self.mitrans.parameters() if self.mitrans else ())]
-        return [encoder, ParameterGroup("decoder", [*decoder.parameters, *more])]
+        learned = [parameter for parameter in more if parameter.requires_grad]
+        return [encoder, ParameterGroup("decoder", [*decoder.parameters, *learned])]
 
     def predictors(self) -> Mapping[str, nn.Module]:
         """Return the network with its own head."""

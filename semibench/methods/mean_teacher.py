@@ -8,6 +8,8 @@ probabilities is a loss whose weight rises in a ramp: L = L_x + w * exp(-5 (1 - 
 
 Deviations, all for segmentation
 - The mean is over valid pixels instead of images. Views of a pair share their geometry and differ in colors.
+- The labelled loss is the mean over labelled pixels; the code divides by all images of a batch, 31 of 128 of them labelled,
+  which makes its consistency weigh four times as much.
 - Unlabelled images alone are compared; the code compares labelled ones too.
 - The teacher starts as a copy and is in evaluation mode with copied statistics; the code starts it from other random
   weights and keeps it in training mode, with statistics of its own.

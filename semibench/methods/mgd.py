@@ -42,6 +42,7 @@ from torch import nn
 from semibench.errors import UsageError
 from semibench.methods import cps
 from semibench.methods.blocks.distillation import image_level, region_level
+from semibench.methods.blocks.ema import Teacher
 from semibench.methods.blocks.losses import supervised_cross_entropy
 from semibench.methods.blocks.mining import Mining
 from semibench.methods.blocks.mixing import paste, toggled_boxes
@@ -150,8 +151,9 @@ class MultiGranularityDistillation(Method):
     def _load(self, role: Literal["deep", "wide"], task: Task) -> Frozen | None:
         if role not in self.config.teachers:
             return None
-        network = _checked(task.load_teacher(self.config.teachers[role]), f"the {role} teacher")
-        return Frozen(network, self.config.teacher_statistics)
+        predictor = task.load_teacher(self.config.teachers[role])
+        network = predictor.network if isinstance(predictor, Teacher) else predictor  # of a method that has one itself
+        return Frozen(_checked(network, f"the {role} teacher"), self.config.teacher_statistics)
 
     @classmethod
     def example(cls, task: Task) -> Self:

@@ -1,20 +1,21 @@
 """A method under test: tiny instances of it, and batches of noise as it wants to see them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from semibench import plugins
 from semibench.methods.method import Batch, Crop, Labeled, Method, Progress, Task, Views
+from semibench.methods.networks._norm import set_norm
 from semibench.methods.networks.base import Network
 from semibench.methods.networks.deeplabv3plus import DeepLabV3Plus
 
 CLASSES = ("background", "ring", "cross", "bar")
 HALFWAY = Progress(5, 10)
 SIZE = (48, 64)  # (H, W), not square: swapped axes show
-VOID = 255
+VOID = 254  # not the usual 255: a number that a method has by heart shows
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,14 @@ class Subject:
         """Return the method called ``name``; raise UsageError when there is none."""
         return cls(name, plugins.find_class(plugins.METHOD, name, Method))
 
-    def build(self, seed: int = 0) -> Method:
+    def build(self, seed: int = 0, norm: Literal["bn", "frozen"] = "bn") -> Method:
         """Return a tiny instance in training mode, whose initial values follow from ``seed``."""
         torch.manual_seed(seed)
-        return self.method_class.example(Task("tiny", CLASSES, VOID, SIZE, _build_network)).train()
+
+        def build_network(**options: Any) -> Network:
+            return set_norm(_build_network(**options), norm)
+
+        return self.method_class.example(Task("tiny", CLASSES, VOID, SIZE, build_network)).train()
 
 
 def draw(views: Views, n: int = 2, m: int = 3, seed: int = 0) -> Batch:
@@ -52,7 +57,7 @@ def draw(views: Views, n: int = 2, m: int = 3, seed: int = 0) -> Batch:
     mask = torch.randint(0, len(CLASSES), (n, *SIZE), generator=generator)
     mask[:, :8] = VOID
     partner = crops(10_000) if views.partner != "none" else ()
-    return Batch(Labeled(images(n), mask, torch.arange(n)), crops(0), partner)
+    return Batch(Labeled(images(n), mask, 100 * seed + torch.arange(n)), crops(0), partner)
 
 
 def masked(batch: Batch, label: int) -> Batch:

@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from semibench.harness.conformance.subject import Subject, draw
 from semibench.harness.engines.base import Batches, Callback, Plan, TrainState
 from semibench.harness.engines.native import NativeEngine
-from semibench.methods.method import Batch, Views
+from semibench.methods.method import Batch, Method, Views
 from semibench.protocols.protocol import load
 
 _STEPS = 3
 _SAVED = 2  # step after which the checkpoint is written
 
 
-def interrupted(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the states at the end of a training and of one that resumes from its checkpoint with other initial weights."""
+def interrupted(subject: Subject) -> tuple[Method, Method]:
+    """Return a method at the end of a training, and one that resumed from its checkpoint with other initial weights."""
     recipe = load("shapes-16").recipe.model_copy(update={"precision": "fp32"})
     plan = Plan(recipe, _STEPS, seed=0, device="cpu")
     whole, resumed = subject.build(), subject.build(seed=1)
@@ -24,7 +23,7 @@ def interrupted(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         path = Path(folder) / "checkpoint.pt"
         NativeEngine().fit(whole, _batches(whole.views), plan, [_Save(path)], resume_from=None)
         NativeEngine().fit(resumed, _batches(resumed.views), plan, [], resume_from=path)
-    return whole.state_dict(), resumed.state_dict()
+    return whole, resumed
 
 
 class _Save(Callback):

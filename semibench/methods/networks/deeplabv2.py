@@ -58,8 +58,8 @@ class DeepLabV2(Network):
         return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return ``encoder``, ``decoder`` and, since they are trained at a rate of their own, ``biases`` of the decoder."""
+        """Return ``encoder``, ``decoder`` and, since they are trained at a rate of their own, ``decoder_biases``."""
         encoder, decoder = super().parameter_groups()
         weights = [parameter for parameter in decoder.parameters if parameter.ndim > 1]
         biases = [parameter for parameter in decoder.parameters if parameter.ndim == 1]
-        return [encoder, ParameterGroup("decoder", weights), ParameterGroup("biases", biases)]
+        return [encoder, ParameterGroup("decoder", weights), ParameterGroup("decoder_biases", biases)]

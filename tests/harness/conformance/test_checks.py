@@ -1,5 +1,7 @@
 """The kit finds what a method breaks: each method here breaks one promise, and the check of that promise says so."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from pydantic import ConfigDict
@@ -83,6 +85,53 @@ class Draws(Supervised):
         return StepOutput({name: loss + torch.rand((), generator=self.generator) for name, loss in losses.items()})
 
 
+class DrawsGlobally(Supervised):
+    """Draws from torch's global state, which is not that of a sample."""
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        losses = super().forward(batch, progress).losses
+        return StepOutput({name: loss * torch.rand(()) for name, loss in losses.items()})
+
+
+class CutsItsEncoder(Supervised):
+    def __init__(self, config: Supervised.Config, task: Task) -> None:
+        super().__init__(config, task)
+        encode = self.network.encode
+        self.network.encode = lambda image: tuple(x.detach() + 0 * x for x in encode(image))  # type: ignore[method-assign]
+
+
+class LosesGradientsInBfloat16(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        self.network.classifier.weight.requires_grad_(not torch.is_autocast_enabled("cpu"))
+        output = super().forward(batch, progress)
+        self.network.classifier.weight.requires_grad_()
+        return output
+
+
+class ShowsWhatItWas(Supervised):
+    """Predicts with a copy that nobody trains."""
+
+    def __init__(self, config: Supervised.Config, task: Task) -> None:
+        super().__init__(config, task)
+        self.copy = deepcopy(self.network).requires_grad_(False)
+
+    def predictors(self) -> dict[str, nn.Module]:
+        return {"copy": self.copy}
+
+
+class KnowsVoidByHeart(Supervised):
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        clean = batch.labeled.mask.clamp(max=3)
+        return super().forward(batch._replace(labeled=batch.labeled._replace(mask=clean)), progress)
+
+
+class HasNoNameForLabels(Supervised):
+    views = Views(crops=1)
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        return StepOutput({"labels": super().forward(batch, progress).losses["supervised"]})
+
+
 class StaysAsleep(Supervised):
     def forward(self, batch: Batch, progress: Progress) -> StepOutput:
         output = super().forward(batch, progress)
@@ -149,18 +198,24 @@ def finding(method: type[Supervised], check: str) -> Finding:
         (TrainsTwice, "groups", "in two groups"),
         (HasIdlePart, "losses", "'idle' gets no gradient"),
         (NamesALossLikeAFigure, "losses", "names of their own"),
+        (CutsItsEncoder, "losses", "every gradient of the group 'encoder' is zero"),
         (TrainsItsTeacher, "teachers", "teacher is in no group and gets a gradient"),
         (PredictsSmall, "predictors", "predictor 'network' returns"),
         (Draws, "determinism", "other losses"),
+        (DrawsGlobally, "determinism", "other losses"),
         (StaysAsleep, "traces", "mode"),
         (Writes, "traces", "writes into its batch"),
         (Remembers, "state", "not in the state"),
         (Remembers, "resume", "other weights"),
+        (ShowsWhatItWas, "resume", "leaves the first predictor as it was"),
         (NeedsEqualNumbers, "uneven", "RuntimeError"),
         (DividesByPixels, "void", "not a finite scalar"),
-        (LovesVoid, "void", "not 0: supervised"),
+        (LovesVoid, "void", "not 0 or has no graph: supervised"),
+        (KnowsVoidByHeart, "void", "not 0 or has no graph: supervised"),
+        (HasNoNameForLabels, "void", "called 'supervised'"),
         (NeedsEveryClass, "one class", "not a finite scalar"),
         (Overflows, "bf16", "not a finite scalar"),
+        (LosesGradientsInBfloat16, "bf16", "a gradient is lost"),
     ],
 )
 def test_a_broken_promise_is_found_and_named(method: type[Supervised], check: str, reason: str) -> None:
@@ -182,10 +237,14 @@ def test_what_every_method_must_do_cannot_be_refused() -> None:
     assert finding(Refuses, "losses").outcome == "broken"
 
 
-def test_a_network_that_normalizes_a_single_pixel_refuses_a_single_image() -> None:
-    found = finding(Supervised, "single")
-    assert found.outcome == "refused"
-    assert "a pass of one image in training mode" in found.detail
+def test_a_single_image_reaches_the_method_past_what_the_network_refuses() -> None:
+    class CannotCompare(Supervised):
+        def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+            assert len(batch.labeled.image) > 1
+            return super().forward(batch, progress)
+
+    assert finding(Supervised, "single").outcome == "kept"
+    assert finding(CannotCompare, "single").outcome == "broken"
 
 
 def test_checks_leave_the_global_state_of_random_numbers_alone() -> None:

@@ -73,7 +73,7 @@ def test_classifiers_start_small_with_a_bias_of_zero(small: DeepLabV2) -> None:
 
 def test_biases_of_the_decoder_are_a_group_of_their_own(small: DeepLabV2) -> None:
     groups = {group.name: group.parameters for group in small.parameter_groups()}
-    assert [parameter.shape for parameter in groups["biases"]] == [(5,), (5,)]
+    assert [parameter.shape for parameter in groups["decoder_biases"]] == [(5,), (5,)]
     assert [parameter.ndim for parameter in groups["decoder"]] == [4, 4]
     assert sum(map(len, groups.values())) == len(list(small.parameters()))
 
