@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any  # values of one column can be ordered, whichever type they have
 
 from semibench.errors import DataError, unknown
-from semibench.reports import baseline, ties
+from semibench.reports import baseline, reported, ties
 from semibench.reports.aggregate import Group, group
 from semibench.reports.columns import COLUMNS, DEFAULT, ColumnKind
 from semibench.reports.listing import RunSummary
@@ -27,6 +27,8 @@ class Selection:
     columns: tuple[str, ...] = ()
     sort: str = "miou"
     baseline: str = ""  # method that the others are compared with
+    published: bool = False  # show what others report, too
+    unverified: bool = False  # of that, what nobody has checked as well
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,25 @@ def _table(groups: list[Group], left_out: Sequence[RunSummary], selection: Selec
     cells = [_emphasized(key, [_cell(kinds[key], one) for one in ordered]) for key in keys]
     first = ordered[0].first
     statistics = (*(baseline.notes(ordered, method) if method else ()), *ties.notes(ordered))
-    return Table(
+    table = Table(
         title=first.protocol,
         facts=_facts(ordered[0]),
         columns=tuple(Column(key, kinds[key].header, kinds[key].align, kinds[key].fields) for key in keys),
         rows=tuple(zip(*cells, strict=True)),
         notes=notes(ordered, statistics, [run for run in left_out if run.protocol == first.protocol]),
+    )
+    return _with_reported(table, selection) if selection.published else table
+
+
+def _with_reported(table: Table, selection: Selection) -> Table:
+    """Return the table with what others report on its protocol, in rows and columns of their own."""
+    entries = reported.entries(table.title, unverified=selection.unverified)
+    measured = tuple((*row, *map(reported.empty, reported.COLUMNS)) for row in table.rows)
+    return replace(
+        table,
+        columns=(*table.columns, *reported.COLUMNS),
+        rows=(*measured, *(reported.row(entry, table.columns) for entry in entries)),
+        notes=(*table.notes, *reported.notes(table.title, entries)),
     )
 
 

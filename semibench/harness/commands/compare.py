@@ -14,6 +14,8 @@ import click
 @click.option(
     "--baseline", default="", metavar="METHOD", help="Add differences to this method, paired by seed, with intervals."
 )
+@click.option("--published", is_flag=True, help="Add what others report, in columns of its own.")
+@click.option("--unverified", is_flag=True, help="--published, and figures that nobody has checked.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 def command(
     folders: tuple[Path, ...],
@@ -22,6 +24,8 @@ def command(
     sort: str,
     columns: str,
     baseline: str,
+    published: bool,
+    unverified: bool,
     output: Path | None,
 ) -> None:
     """Print one table a protocol of the runs in and below FOLDERS (default: runs)."""
@@ -32,7 +36,7 @@ def command(
 
     render = plugins.find(plugins.FORMAT, format_name).render
     selected = tuple(name.strip() for name in columns.split(",") if name.strip())
-    selection = compare.Selection(protocols, selected, sort, baseline)
+    selection = compare.Selection(protocols, selected, sort, baseline, published or unverified, unverified)
     comparison = compare.build(store.read(folders or (Path("runs"),)), selection)
     text = render(comparison.tables)
     if output is None:

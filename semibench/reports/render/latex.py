@@ -7,13 +7,13 @@ from semibench.reports.render.table import Cell, Table
 
 _HEAD = r"""\documentclass{article}
 \usepackage[a4paper,margin=2cm]{geometry}
-\usepackage{booktabs,float,graphicx}
+\usepackage{booktabs,float,graphicx,xcolor}
 % a table wider than the text is scaled down to it
 \newcommand{\fitted}[1]{\sbox0{#1}\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
 \begin{document}
 """
 _TAIL = "\\end{document}\n"
-_EMPHASIS = {"none": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
+_EMPHASIS = {"none": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "muted": r"\textcolor{{gray}}{{{}}}"}
 _WRITTEN = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",

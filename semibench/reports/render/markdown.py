@@ -9,7 +9,7 @@ from semibench.reports.render.table import Cell, Table
 
 # an underscore between letters or digits means nothing in Markdown, and names are full of them
 _SPECIAL = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[\\`*~|\[\]<>&]")
-_EMPHASIS = {"none": "{}", "best": "**{}**", "second": "<ins>{}</ins>"}  # GitHub strips <u>
+_EMPHASIS = {"none": "{}", "best": "**{}**", "second": "<ins>{}</ins>", "muted": "*{}*"}  # GitHub strips <u>
 
 
 def render(tables: Sequence[Table]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Raw = str | int | float | bool | None
-Emphasis = Literal["none", "best", "second"]
+Emphasis = Literal["none", "best", "second", "muted"]
 
 
 @dataclass(frozen=True)
