@@ -8,9 +8,8 @@ from statistics import fmean
 import numpy as np
 
 from semibench.reports.aggregate import Group, names, scores_by_seed
-from semibench.reports.columns import MISSING, ColumnKind, significant
+from semibench.reports.columns import MISSING, ColumnKind, seconds_per_step, signed, significant
 from semibench.reports.render.table import Raw
-from semibench.reports.result import Result
 from semibench.reports.statistics import CONFIDENCE, LEVEL, MIN_SEEDS, holm, student
 
 KEYS = ("difference", "interval", "pairs", "p", "step_time")
@@ -90,12 +89,6 @@ def notes(groups: Sequence[Group], method: str) -> Iterator[str]:
     )
 
 
-def seconds_per_step(result: Result) -> float | None:
-    """Return the training time of one step; None where the clock did not see the whole run."""
-    seconds = result.cost.training_seconds
-    return seconds / result.steps if seconds and result.steps and not result.provenance.resumed else None
-
-
 def _opponent(one: Group, groups: Sequence[Group], method: str) -> int | None:
     """Return the place of the baseline's row of the same backbone and division, if need be of the same recipe, too."""
     if one.first.method == method:
@@ -124,21 +117,12 @@ def _present(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _signed(fraction: float) -> str:
-    r"""Return a fraction in percentage points with its sign, a minus that is one.
-
-    >>> _signed(0.0463), _signed(-0.005) == "\N{MINUS SIGN}0.50"
-    ('+4.63', True)
-    """
-    return f"{100 * fraction:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
 def _points(mean: float | None) -> str:
-    return MISSING if mean is None else _signed(mean)
+    return MISSING if mean is None else signed(mean)
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return MISSING if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
+    return MISSING if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
 
 
 def _probability(p: float | None) -> str:

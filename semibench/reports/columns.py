@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import floor, log10
+from statistics import fmean
 from typing import Literal
 
 from semibench.reports.aggregate import Group
 from semibench.reports.render.table import Raw
+from semibench.reports.result import Result
 
 MISSING = "–"  # noqa: RUF001 - an en dash is what tables show for no value
 
@@ -41,6 +43,21 @@ def percent(mean: float, std: float | None) -> str:
     return f"{100 * mean:.2f}" + ("" if std is None else f" ± {100 * std:.2f}")
 
 
+def signed(fraction: float) -> str:
+    r"""Return a fraction in percentage points with its sign, a minus that is one.
+
+    >>> signed(0.0463), signed(-0.005) == "\N{MINUS SIGN}0.50"
+    ('+4.63', True)
+    """
+    return f"{100 * fraction:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def seconds_per_step(result: Result) -> float | None:
+    """Return the training time of one step; None where the clock did not see the whole run."""
+    seconds = result.cost.training_seconds
+    return seconds / result.steps if seconds and result.steps and not result.provenance.resumed else None
+
+
 def _text(header: str, field: str, value: Callable[[Group], str]) -> ColumnKind:
     return ColumnKind(header, (field,), lambda group: (value(group),), str, align="left")
 
@@ -57,6 +74,23 @@ def _number(
 def _size(group: Group) -> str:
     height, width = group.first.cost.input_size
     return f"{height} x {width}"
+
+
+def _mean(group: Group, value: Callable[[Result], float | None]) -> float | None:
+    """Return the mean over seeds, None where a run lacks the value or the runs were made on different machines."""
+    values = [value(result) for result in group.results]
+    known = [one for one in values if one is not None]
+    machines = {(by.device, by.machine, by.threads) for by in (result.provenance for result in group.results)}
+    return fmean(known) if len(known) == len(values) and len(machines) == 1 else None
+
+
+def _p50(result: Result) -> float | None:
+    return result.cost.latency.p50 if result.cost.latency else None
+
+
+def _hours(result: Result) -> float | None:
+    seconds = seconds_per_step(result)
+    return None if seconds is None else seconds * result.steps / 3600
 
 
 COLUMNS: Mapping[str, ColumnKind] = {
@@ -78,6 +112,17 @@ COLUMNS: Mapping[str, ColumnKind] = {
     "macs": _number("GMACs", "macs", 1e9, lambda group: group.first.macs),
     "size": _text("Input", "input_size", _size),
     "images_per_second": _number("Images/s", "images_per_second", 1, lambda group: group.images_per_second, is_descending=True),
+    "latency": _number("Latency (ms)", "latency_p50", 1e-3, lambda group: _mean(group, _p50)),
+    "memory": _number("Memory (GiB)", "peak_memory", 2**30, lambda group: _mean(group, lambda result: result.cost.peak_memory)),
+    "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _mean(group, seconds_per_step)),
+    "hours": _number("Training (h)", "training_hours", 1, lambda group: _mean(group, _hours)),
+    "training_images_per_second": _number(
+        "Training images/s",
+        "training_images_per_second",
+        1,
+        lambda group: _mean(group, lambda result: result.cost.training_images_per_second),
+        is_descending=True,
+    ),
     "device": _text("Device", "device", lambda group: ", ".join(group.devices)),
 }
 DEFAULT = ("method", "backbone", "division", "seeds", "miou", "parameters", "flops", "images_per_second")

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any  # values of one column can be ordered, whichever type they have
 
 from semibench.errors import DataError, unknown
-from semibench.reports import baseline, reported, ties
+from semibench.reports import baseline, ledger, reported, score_columns, ties
 from semibench.reports.aggregate import Group, group
 from semibench.reports.columns import COLUMNS, DEFAULT, ColumnKind
 from semibench.reports.listing import RunSummary
@@ -45,12 +45,7 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     Raises UsageError for an unknown column or protocol, DataError when there is nothing to show, NotConformantError when
     results of one protocol were not measured alike.
     """
-    columns = (*COLUMNS, *(baseline.KEYS if selection.baseline else ()))
-    for name in (*selection.columns, selection.sort):
-        if name not in columns:
-            raise unknown(
-                "column", name, columns, f"Columns: {', '.join(columns)}; with --baseline: {', '.join(baseline.KEYS)}."
-            )
+    _check_columns(selection)
     chosen = _choose(collection, selection.protocols)
     if not chosen.results:
         states = f"; {len(chosen.left_out)} not complete" if chosen.left_out else ""
@@ -62,9 +57,19 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     if selection.baseline and selection.baseline not in methods:
         raise unknown("method", selection.baseline, methods, "Only a method with a complete run can be the baseline.")
     by_protocol = groupby(group(chosen.results), lambda one: one.first.protocol)
-    tables = tuple(_table(list(groups), chosen.left_out, selection) for _, groups in by_protocol)
+    tables = tuple(_table(list(groups), chosen, selection) for _, groups in by_protocol)
     shown = {table.title for table in tables}
     return Comparison(tables, tuple(run for run in chosen.left_out if run.protocol not in shown))
+
+
+def _check_columns(selection: Selection) -> None:
+    sortable = (*COLUMNS, *score_columns.COLUMNS, score_columns.IMAGES, *(baseline.KEYS if selection.baseline else ()))
+    for name, known in (
+        *((name, (*sortable, score_columns.CLASSES)) for name in selection.columns),
+        (selection.sort, sortable),
+    ):
+        if name not in known:
+            raise unknown("column", name, known, f"Columns: {', '.join(known)}; with --baseline: {', '.join(baseline.KEYS)}.")
 
 
 def _choose(collection: Collection, protocols: Sequence[str]) -> Collection:
@@ -77,29 +82,44 @@ def _choose(collection: Collection, protocols: Sequence[str]) -> Collection:
     return Collection(
         tuple(result for result in collection.results if result.protocol in wanted),
         tuple(run for run in collection.left_out if run.protocol in wanted),
+        collection.folders,
     )
 
 
-def _table(groups: list[Group], left_out: Sequence[RunSummary], selection: Selection) -> Table:
+def _table(groups: list[Group], collection: Collection, selection: Selection) -> Table:
     method = selection.baseline
-    kinds = {**COLUMNS, **(baseline.columns(groups, method) if method else {})}
+    classes = score_columns.of_classes(groups[0].first.class_names)
+    kinds = {
+        **COLUMNS,
+        **score_columns.COLUMNS,
+        **classes,
+        score_columns.IMAGES: score_columns.over_images(collection.folders),
+        **(baseline.columns(groups, method) if method else {}),
+    }
     ordered = _sorted(groups, kinds[selection.sort])
-    keys = _keys(ordered, selection)
+    keys = [part for key in _keys(ordered, selection) for part in (classes if key == score_columns.CLASSES else (key,))]
     cells = [_emphasized(key, [_cell(kinds[key], one) for one in ordered]) for key in keys]
     first = ordered[0].first
-    statistics = (*(baseline.notes(ordered, method) if method else ()), *ties.notes(ordered))
+    statistics = (
+        *score_columns.notes(keys, ordered[0]),
+        *(baseline.notes(ordered, method) if method else ()),
+        *ties.notes(ordered),
+    )
+    left_out = [run for run in collection.left_out if run.protocol == first.protocol]
     table = Table(
         title=first.protocol,
         facts=_facts(ordered[0]),
         columns=tuple(Column(key, kinds[key].header, kinds[key].align, kinds[key].fields) for key in keys),
         rows=tuple(zip(*cells, strict=True)),
-        notes=notes(ordered, statistics, [run for run in left_out if run.protocol == first.protocol]),
+        notes=notes(ordered, statistics, left_out),
     )
     return _with_reported(table, selection) if selection.published else table
 
 
 def _with_reported(table: Table, selection: Selection) -> Table:
     """Return the table with what others report on its protocol, in rows and columns of their own."""
+    if not ledger.on(table.title):
+        return table
     entries = reported.entries(table.title, unverified=selection.unverified)
     measured = tuple((*row, *map(reported.empty, reported.COLUMNS)) for row in table.rows)
     return replace(

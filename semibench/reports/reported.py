@@ -1,6 +1,6 @@
 """What others report, as rows of a table of results: in columns of their own, so that no cell holds both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from semibench.reports.columns import MISSING
 from semibench.reports.ledger import Claim, Entry, on
@@ -12,7 +12,11 @@ COLUMNS = (
     Column("source", "Source", "left", ("reported_source",)),
 )
 
-_SHOWN = {"method": lambda claim: claim.method, "backbone": lambda claim: claim.backbone, "division": lambda _: "reported"}
+_SHOWN: Mapping[str, Callable[[Claim], str]] = {
+    "method": lambda claim: claim.method,
+    "backbone": lambda claim: claim.backbone,
+    "division": lambda _: "reported",
+}
 
 
 def entries(protocol: str, *, unverified: bool) -> list[Entry]:

@@ -1,7 +1,7 @@
 """Folders of runs -> results; the JSON files are the only truth."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from semibench.errors import NotConformantError
@@ -16,6 +16,7 @@ class Collection:
 
     results: tuple[Result, ...]
     left_out: tuple[RunSummary, ...] = ()
+    folders: Mapping[str, Path] = field(default_factory=dict)  # run id -> where its counts per image lie
 
 
 def read(folders: Sequence[Path]) -> Collection:
@@ -32,7 +33,8 @@ def read(folders: Sequence[Path]) -> Collection:
             copies.setdefault(result.run_id, []).append((folder, result))
         else:
             left_out.append(summarize(folder))
-    return Collection(tuple(_one_of(same) for same in copies.values()), tuple(left_out))
+    found = {run_id: same[0][0] for run_id, same in copies.items()}
+    return Collection(tuple(_one_of(same) for same in copies.values()), tuple(left_out), found)
 
 
 def _one_of(copies: list[tuple[Path, Result]]) -> Result:

@@ -1,0 +1,112 @@
+"""Columns of scores besides the mIoU: all follow from the stored confusion matrices and the counts per image."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from semibench.reports import per_image
+from semibench.reports.aggregate import Group, spread
+from semibench.reports.columns import MISSING, ColumnKind, percent, signed
+from semibench.reports.result import Confusion, Result
+from semibench.reports.statistics import CONFIDENCE, bootstrap_images, percentile_interval
+
+CLASSES = "class_iou"  # stands for one column a class
+IMAGES = "image_interval"
+_RARE = 4  # the quarter of the classes
+
+
+def rare_classes(confusion: Confusion) -> list[int]:
+    """Return the quarter (at least one) of the classes in the truth that have the fewest pixels there.
+
+    >>> rare_classes(((9, 0, 0), (0, 2, 0), (0, 0, 0)))
+    [1]
+    """
+    pixels = [sum(row) for row in confusion]
+    present = sorted((count, label) for label, count in enumerate(pixels) if count)
+    return sorted(label for _, label in present[: max(1, len(present) // _RARE)])
+
+
+def _rare_mean(result: Result) -> float | None:
+    found = [result.ranked.class_iou[label] for label in rare_classes(result.confusion)]
+    return None if not found else float(np.mean([iou or 0.0 for iou in found]))
+
+
+def _spread(header: str, field: str, value: Callable[[Result], float | None], show: Callable[..., str]) -> ColumnKind:
+    def raw(group: Group) -> tuple[float | None, float | None]:
+        found = [figure for figure in map(value, group.results) if figure is not None]
+        return spread(found) if found else (None, None)
+
+    return ColumnKind(header, (f"{field}_mean", f"{field}_std"), raw, show, is_descending=True)
+
+
+def _share(mean: float | None, std: float | None) -> str:
+    return MISSING if mean is None else percent(mean, std)
+
+
+def _gain(mean: float, std: float | None) -> str:
+    return signed(mean) + ("" if std is None else f" ± {100 * std:.2f}")
+
+
+COLUMNS: Mapping[str, ColumnKind] = {
+    "pixel_accuracy": _spread("Pixel accuracy (%)", "pixel_accuracy", lambda result: result.ranked.pixel_accuracy, _share),
+    "frequency_weighted_iou": _spread(
+        "Frequency-weighted IoU (%)", "frequency_weighted_iou", lambda result: result.ranked.frequency_weighted_iou, _share
+    ),
+    "boundary_iou": _spread("Boundary IoU (%)", "boundary_iou", lambda result: result.ranked.boundary_iou, _share),
+    "rare_iou": _spread("Rare classes (%)", "rare_iou", _rare_mean, _share),
+    "last": _spread("Last (%)", "last", lambda result: result.last.miou, _share),
+    "best": _spread("Best (%)", "best", lambda result: result.best.miou, _share),
+    "best_minus_last": _spread(
+        "Best - last (points)", "best_minus_last", lambda result: result.best.miou - result.last.miou, _gain
+    ),
+}
+
+
+def of_classes(class_names: Sequence[str]) -> Mapping[str, ColumnKind]:
+    """Return one column a class, which together ``CLASSES`` stands for; a class is ``iou:<name>``."""
+
+    def column(label: int, name: str) -> ColumnKind:
+        return _spread(f"{name} (%)", f"iou_{name}", lambda result: result.ranked.class_iou[label], _share)
+
+    return {f"iou:{name}": column(label, name) for label, name in enumerate(class_names)}
+
+
+def over_images(folders: Mapping[str, Path]) -> ColumnKind:
+    """Return the column ``IMAGES``: what another draw of the images would give, from the counts in the folders of runs."""
+
+    def raw(group: Group) -> tuple[float | None, float | None]:
+        return image_interval(group.results, folders) or (None, None)
+
+    def show(low: float | None, high: float | None) -> str:
+        return MISSING if low is None or high is None else f"[{percent(low, None)}, {percent(high, None)}]"
+
+    header = f"{100 * CONFIDENCE:.0f} % over images"
+    return ColumnKind(header, ("image_low", "image_high"), raw, show, is_descending=True)
+
+
+def image_interval(results: Sequence[Result], folders: Mapping[str, Path]) -> tuple[float, float] | None:
+    """Return the bootstrap interval over images of the mean over seeds; None where a run's counts per image are not there."""
+    paths = [folders[result.run_id] / "scores.npz" for result in results if result.run_id in folders]
+    if len(paths) < len(results) or not all(path.is_file() for path in paths):
+        return None
+    draws = [_draws(result, path) for result, path in zip(results, paths, strict=True)]
+    return percentile_interval(np.mean(draws, axis=0))
+
+
+def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
+    """Yield what the columns of this file that are among ``keys`` mean, where their heading does not say it."""
+    if "rare_iou" in keys:
+        names = ", ".join(group.first.class_names[label] for label in rare_classes(group.first.confusion))
+        yield f"Rare classes: mean IoU of the quarter of the classes with the fewest pixels in the truth: {names}."
+    if "boundary_iou" in keys:
+        yield "Boundary IoU: IoU of the pixels within 2 % of the diagonal from the contours of each class, mean over classes."
+    if IMAGES in keys:
+        yield "95 % over images: bootstrap of the scored images, the same draws for every seed; the runs are held fixed."
+
+
+def _draws(result: Result, path: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    counts = per_image.load(path, result.ranked.n_images, len(result.class_names))
+    order = np.argsort(counts.ids)
+    union = counts.truth + counts.prediction - counts.intersection
+    return bootstrap_images(counts.intersection[order], union[order], result.evaluation.classes)
