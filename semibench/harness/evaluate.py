@@ -19,7 +19,7 @@ from semibench.hashing import digest_json, digest_pixels
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
-from semibench.reports.figures import derive
+from semibench.reports.figures import derive, derive_counts
 from semibench.reports.per_image import PerImage
 from semibench.reports.result import Scores
 
@@ -74,17 +74,13 @@ def evaluate(
 
 def to_scores(evaluation: Evaluation, subset: str, step: int, rule: EvaluationRule) -> Scores:
     """Return the record of an evaluation with detail: of the checkpoint after ``step`` steps on ``subset``."""
-    counts = evaluation.per_image
-    boundary_iou = metrics.intersection_over_union(counts.boundary_intersection.sum(axis=0), counts.boundary_union.sum(axis=0))
-    bins = (counts.bin_count.sum(axis=0), counts.bin_correct.sum(axis=0), counts.bin_confidence.sum(axis=0))
     return Scores(
         subset=subset,
         step=step,
         n_images=evaluation.n_images,
-        boundary_iou=float(metrics.mean_over_classes(boundary_iou, rule.classes)),
-        calibration_error=metrics.expected_calibration_error(*bins),
         confusion=tuple(map(tuple, evaluation.confusion.tolist())),
         **derive(evaluation.confusion, rule.classes)._asdict(),
+        **derive_counts(evaluation.per_image, rule.classes)._asdict(),
     )
 
 

@@ -14,9 +14,10 @@ from semibench.harness.loading import BatchSource
 from semibench.harness.optimizers import build_optimizer
 from semibench.harness.rehearsal import rehearse
 from semibench.harness.teachers import Teachers
-from semibench.hashing import digest_file, digest_json
+from semibench.hashing import digest_file
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol, Split
+from semibench.reports import identity
 
 NUMERICS = 2  # raised whenever the heading Results of CHANGELOG.md grows: older runs are then other runs
 
@@ -68,17 +69,8 @@ def prepare(order: Order) -> Prepared:
     for id in (id for ids in (split.labeled, *scored) for id in ids[:1]):
         dataset.pair(id)  # masks that are all of another kind, or not prepared, are found now
     digest = protocol.digest(dataset, partial=partial)
-    identities = {teacher.role: [teacher.run_id, teacher.step, teacher.tensors] for teacher in teachers.records}
-    run_id = digest_json(
-        {
-            "protocol": digest,
-            "seed": configuration.seed,
-            "weights": digest_file(order.weights) if order.weights else None,
-            "numerics": NUMERICS,
-            **({"teachers": identities} if identities else {}),
-            **resolved.deciding(),
-        }
-    )
+    weights = digest_file(order.weights) if order.weights else None
+    run_id = identity.run_id(digest, configuration.seed, weights, NUMERICS, teachers.records, resolved.deciding())
     name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
     total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled))

@@ -1,4 +1,4 @@
-"""The figures of a result that follow from its confusion matrix alone."""
+"""The figures of a result that follow from its confusion matrix, and those that follow from its counts per image."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from semibench import metrics
+from semibench.reports.per_image import PerImage
 
 
 class Derived(NamedTuple):
@@ -16,6 +17,13 @@ class Derived(NamedTuple):
     class_iou: tuple[float | None, ...]
     pixel_accuracy: float
     frequency_weighted_iou: float
+
+
+class Counted(NamedTuple):
+    """The figures of ``Scores`` that follow from its counts per image alone."""
+
+    boundary_iou: float
+    calibration_error: float
 
 
 def derive(confusion: metrics.Counts | Sequence[Sequence[int]], classes: metrics.Mean) -> Derived:
@@ -31,6 +39,13 @@ def derive(confusion: metrics.Counts | Sequence[Sequence[int]], classes: metrics
         metrics.pixel_accuracy(matrix),
         metrics.frequency_weighted_iou(matrix),
     )
+
+
+def derive_counts(counts: PerImage, classes: metrics.Mean) -> Counted:
+    """Return the figures of counts per image; nan where no pixel was counted."""
+    boundary_iou = metrics.intersection_over_union(counts.boundary_intersection.sum(axis=0), counts.boundary_union.sum(axis=0))
+    bins = (counts.bin_count.sum(axis=0), counts.bin_correct.sum(axis=0), counts.bin_confidence.sum(axis=0))
+    return Counted(float(metrics.mean_over_classes(boundary_iou, classes)), metrics.expected_calibration_error(*bins))
 
 
 def is_close(stored: float | None, expected: float | None) -> bool:

@@ -188,3 +188,8 @@ def test_threads_are_recorded(finished: Path) -> None:
 def test_the_processor_is_recorded(finished: Path) -> None:
     machine = result.read(finished / "result.json").provenance.machine
     assert machine == json.loads((finished / "environment.json").read_text())["processor"]
+
+
+def test_what_a_run_wrote_passes_every_check_of_results(finished: Path, call: Call) -> None:
+    code, output, _ = call("check-results", finished)
+    assert (code, output) == (0, "1 result is as written: 7 checks.\n")
