@@ -17,11 +17,14 @@ from PIL import Image
 
 from semibench.harness.cli import main
 from semibench.hashing import digest_ids, digest_json
+from semibench.metrics import N_BINS
 from semibench.protocols import names
 from semibench.protocols.protocol import EvaluationRule
 from semibench.reports import result as record
-from semibench.reports.figures import derive
-from semibench.reports.result import Cost, Digests, Latency, Provenance, Result, Scores
+from semibench.reports.figures import derive, derive_counts
+from semibench.reports.identity import possible_ids
+from semibench.reports.per_image import PerImage
+from semibench.reports.result import Cost, Digests, Latency, Provenance, Result, Scores, Status
 
 settings.register_profile("semibench", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("semibench")
@@ -154,6 +157,40 @@ def save_result(tmp_path: Path) -> Callable[[Result], Path]:
         return folder
 
     return save
+
+
+@pytest.fixture
+def save_run(make_result: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
+    """Write a run of two images as the harness does, consistent from its id to its counts; keywords replace its fields.
+
+    ``right`` of the 100 pixels of each of its two classes in each image are right.
+    """
+
+    def save(right: int = 75, root: Path = tmp_path, **fields: Any) -> Path:
+        counts = _counts(right)
+        confusion = ((2 * right, 200 - 2 * right), (200 - 2 * right, 2 * right))
+        result = make_result(**{"confusion": confusion} | fields)
+        scores = result.last.model_copy(update=derive_counts(counts, "present")._asdict())
+        digests = {"recipe": digest_json(result.recipe), "evaluation": result.evaluation.digest()}
+        changes = {"digests": result.digests.model_copy(update=digests), "last": scores, "best": scores}
+        result = result.model_copy(update=changes)
+        result = result.model_copy(update={"run_id": possible_ids(result).pop()})
+        folder = root / result.protocol / result.method / result.run_id[:12]
+        record.write(result, folder / "result.json")
+        counts.save(folder / "scores.npz")
+        (folder / "config.toml").write_text(f"# run {result.run_id}\n")
+        status = Status(status="complete", step=result.steps, total=result.steps, seed=result.seed)
+        (folder / "status.json").write_text(status.model_dump_json())
+        return folder
+
+    return save
+
+
+def _counts(right: int) -> PerImage:
+    hits, pixels = np.full((2, 2), right, np.int64), np.full((2, 2), 100, np.int64)
+    bins, correct = np.zeros((2, N_BINS), np.int64), np.zeros((2, N_BINS), np.int64)
+    bins[:, 14], correct[:, 14] = 200, 2 * right
+    return PerImage(np.array(["one", "two"]), hits, pixels, pixels, hits, pixels, bins, correct, bins * 0.95)
 
 
 def _make_result(

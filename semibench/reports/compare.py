@@ -173,6 +173,8 @@ def _facts(one: Group) -> dict[str, Raw]:
     return {
         "protocol": first.protocol,
         "protocol_digest": first.digest,
+        "evaluation_digest": first.digests.evaluation,
+        "truth_digest": first.digests.truth,
         "dataset": first.dataset,
         "synthetic": first.synthetic,
         "subset": first.ranked.subset,

@@ -3,50 +3,13 @@
 import json
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
-from semibench.hashing import digest_json
-from semibench.metrics import N_BINS
-from semibench.protocols.protocol import EvaluationRule
 from semibench.reports import check as checking
 from semibench.reports import result as record
 from semibench.reports.check import check
-from semibench.reports.figures import derive_counts
 from semibench.reports.findings import describe, to_github, to_junit
-from semibench.reports.identity import possible_ids
-from semibench.reports.per_image import PerImage
 from semibench.reports.result import Status
-
-RULE = EvaluationRule(mode="whole", select_on="val", report_on="test")
-
-
-def _counts():
-    truth = np.array([[2, 2], [2, 2]], dtype=np.int64)
-    right = np.array([[2, 1], [1, 2]], dtype=np.int64)
-    bins, correct = np.zeros((2, N_BINS), dtype=np.int64), np.zeros((2, N_BINS), dtype=np.int64)
-    bins[:, 14], correct[:, 14] = 4, 3
-    return PerImage(np.array(["one", "two"]), right, truth, truth, right, truth, bins, correct, bins * 0.95)
-
-
-@pytest.fixture
-def make_run(make_result, save_result):
-    """Write a run as the harness does: consistent from the id to the counts; keywords replace fields of the result."""
-
-    def make(**fields):
-        result = make_result(evaluation=RULE, **fields)
-        derived = derive_counts(_counts(), "present")
-        scores = result.last.model_copy(update=derived._asdict())
-        digests = result.digests.model_copy(update={"recipe": digest_json(result.recipe), "evaluation": RULE.digest()})
-        result = result.model_copy(update={"digests": digests, "last": scores, "best": scores})
-        result = result.model_copy(update={"run_id": possible_ids(result).pop()})
-        folder = save_result(result)
-        _counts().save(folder / "scores.npz")
-        (folder / "config.toml").write_text(f"# run {result.run_id}\nseed = 0\n")
-        (folder / "status.json").write_text(Status(status="complete", step=60, total=60, seed=0).model_dump_json())
-        return folder
-
-    return make
 
 
 def _edit(folder, change):
@@ -60,9 +23,9 @@ def _problems(root, **options):
     return {(finding.check, finding.problem) for finding in check([root], **options) if finding.problem}
 
 
-def test_what_a_run_wrote_is_without_a_problem(make_run, tmp_path):
+def test_what_a_run_wrote_is_without_a_problem(save_run, tmp_path):
     for seed in range(2):
-        make_run(seed=seed)
+        save_run(seed=seed)
     found = check([tmp_path])
     assert _problems(tmp_path) == set()
     assert [one.check for one in found] == 2 * ["record", "place", "identity", "steps", "images", "counts"] + [
@@ -78,7 +41,7 @@ def _everywhere(data, **values):
 def _swap(data):
     """Claim all pixels right, with every figure that follows from the matrix."""
     figures = {"miou": 1.0, "class_iou": [1.0, 1.0], "pixel_accuracy": 1.0, "frequency_weighted_iou": 1.0}
-    _everywhere(data, confusion=[[4, 0], [0, 4]], **figures)
+    _everywhere(data, confusion=[[200, 0], [0, 200]], **figures)
 
 
 @pytest.mark.parametrize(
@@ -109,57 +72,57 @@ def _swap(data):
         ),
     ],
 )
-def test_an_edit_is_found(make_run, tmp_path, change, name, problem):
-    _edit(make_run(), change)
+def test_an_edit_is_found(save_run, tmp_path, change, name, problem):
+    _edit(save_run(), change)
     assert any(check_name == name and problem in text for check_name, text in _problems(tmp_path))
 
 
-def test_a_run_of_another_length_than_planned_is_found_in_its_status(make_run, tmp_path):
-    folder = make_run()
+def test_a_run_of_another_length_than_planned_is_found_in_its_status(save_run, tmp_path):
+    folder = save_run()
     (folder / "status.json").write_text(Status(status="running", step=50, total=60).model_dump_json())
     assert ("steps", "status.json beside it says running at step 50 of 60, not complete at 60") in _problems(tmp_path)
     (folder / "status.json").write_text("{")
     assert any("cannot be read" in problem for _, problem in _problems(tmp_path))
 
 
-def test_a_moved_result_is_found(make_run, tmp_path):
-    folder = make_run()
+def test_a_moved_result_is_found(save_run, tmp_path):
+    folder = save_run()
     folder.rename(folder.with_name("0" * 12))
     [(name, problem)] = _problems(tmp_path)
     assert (name, problem[:32]) == ("place", "lies in a folder '000000000000' ")
 
 
-def test_the_configuration_of_another_run_is_found(make_run, tmp_path):
-    (make_run() / "config.toml").write_text(f"# run {'0' * 64}\n")
+def test_the_configuration_of_another_run_is_found(save_run, tmp_path):
+    (save_run() / "config.toml").write_text(f"# run {'0' * 64}\n")
     assert _problems(tmp_path) == {("place", "config.toml beside it is that of another run")}
 
 
-def test_counts_that_are_missing_are_a_problem_unless_they_need_not_be_there(make_run, tmp_path):
-    (make_run() / "scores.npz").unlink()
+def test_counts_that_are_missing_are_a_problem_unless_they_need_not_be_there(save_run, tmp_path):
+    (save_run() / "scores.npz").unlink()
     assert {name for name, _ in _problems(tmp_path)} == {"counts"}
     assert _problems(tmp_path, needs_counts=False) == set()
 
 
-def test_counts_that_are_there_are_checked_even_if_they_need_not_be(make_run, tmp_path):
-    (make_run() / "scores.npz").write_bytes(b"PK")
+def test_counts_that_are_there_are_checked_even_if_they_need_not_be(save_run, tmp_path):
+    (save_run() / "scores.npz").write_bytes(b"PK")
     assert {name for name, _ in _problems(tmp_path, needs_counts=False)} == {"counts"}
 
 
 @pytest.mark.parametrize(("division", "names"), [("controlled", {"images", "counts"}), ("custom", set())])
-def test_a_part_of_a_subset_is_no_score_of_it_unless_the_run_is_custom(make_run, tmp_path, division, names):
-    make_run(protocol="camvid-all", dataset="camvid", division=division)  # its subset test has 233 frames
+def test_a_part_of_a_subset_is_no_score_of_it_unless_the_run_is_custom(save_run, tmp_path, division, names):
+    save_run(protocol="camvid-all", dataset="camvid", division=division)  # its subset test has 233 frames
     assert {name for name, _ in _problems(tmp_path)} == names
 
 
-def test_last_and_best_are_of_the_same_images(make_run, tmp_path):
-    other = [[3, 2], [1, 2]]
+def test_last_and_best_are_of_the_same_images(save_run, tmp_path):
+    other = [[150, 51], [50, 149]]
     figures = record.derive(other, "present")._asdict() | {"confusion": other, "step": 30}
-    _edit(make_run(), lambda data: data["best"].update(json.loads(json.dumps(figures))))
+    _edit(save_run(), lambda data: data["best"].update(json.loads(json.dumps(figures))))
     assert ("images", "last and best were scored on different pixels of the truth") in _problems(tmp_path)
 
 
-def test_a_seed_that_stands_twice_is_found(make_run, tmp_path):
-    folder = make_run()
+def test_a_seed_that_stands_twice_is_found(save_run, tmp_path):
+    folder = save_run()
     copy = folder.with_name("copy")
     copy.mkdir()
     (copy / "result.json").write_text((folder / "result.json").read_text())
@@ -167,8 +130,8 @@ def test_a_seed_that_stands_twice_is_found(make_run, tmp_path):
     assert any(name == "seeds of voc-92" and "and seed 0 under two names" in problem for name, problem in _problems(tmp_path))
 
 
-def test_one_run_with_two_scores_is_found(make_run, tmp_path):
-    folder = make_run()
+def test_one_run_with_two_scores_is_found(save_run, tmp_path):
+    folder = save_run()
     copy = folder.with_name("copy")
     copy.mkdir()
     (copy / "result.json").write_text((folder / "result.json").read_text())
@@ -176,19 +139,19 @@ def test_one_run_with_two_scores_is_found(make_run, tmp_path):
     assert any("are one run with two scores" in problem for _, problem in _problems(tmp_path))
 
 
-def test_two_truths_under_one_digest_are_found(make_run, tmp_path):
-    make_run()
-    make_run(method="supervised", confusion=((5, 1), (1, 1)))
+def test_two_truths_under_one_digest_are_found(save_run, tmp_path):
+    save_run()
+    save_run(method="supervised", confusion=((160, 60), (40, 140)))
     assert any("has other pixels of truth than results with the same digest" in problem for _, problem in _problems(tmp_path))
 
 
-def test_a_run_that_says_complete_without_a_result_is_found(make_run, tmp_path):
-    (make_run() / "result.json").unlink()
+def test_a_run_that_says_complete_without_a_result_is_found(save_run, tmp_path):
+    (save_run() / "result.json").unlink()
     assert _problems(tmp_path) == {("record", "says that the run is complete; result.json is missing")}
 
 
-def test_runs_under_way_are_no_problem(make_run, tmp_path):
-    folder = make_run()
+def test_runs_under_way_are_no_problem(save_run, tmp_path):
+    folder = save_run()
     (folder / "result.json").unlink()
     (folder / "status.json").write_text(Status(status="running", step=1, total=60).model_dump_json())
     assert check([tmp_path]) == []
@@ -197,17 +160,17 @@ def test_runs_under_way_are_no_problem(make_run, tmp_path):
 # For people and for machines.
 
 
-def test_a_line_names_file_check_and_problem(make_run, tmp_path, monkeypatch):
+def test_a_line_names_file_check_and_problem(save_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = make_run()
+    folder = save_run()
     _edit(folder, lambda data: data.update(steps=70))
     text = describe(check([tmp_path]))
     assert f"voc-92/fixmatch/{folder.name}/result.json: steps: 70 steps were done, the recipe plans 60\n" in text
 
 
-def test_junit_has_a_case_for_each_check_and_a_failure_for_each_problem(make_run, tmp_path):
-    make_run()
-    (make_run(method="a<b&\x01") / "scores.npz").unlink()
+def test_junit_has_a_case_for_each_check_and_a_failure_for_each_problem(save_run, tmp_path):
+    save_run()
+    (save_run(method="a<b&\x01") / "scores.npz").unlink()
     found = check([tmp_path])
     suite = ElementTree.fromstring(to_junit(found))
     assert (suite.get("tests"), suite.get("failures")) == (str(len(found)), "1")
@@ -216,8 +179,8 @@ def test_junit_has_a_case_for_each_check_and_a_failure_for_each_problem(make_run
     assert "scores.npz" in (failure.text or "")
 
 
-def test_an_annotation_is_one_line_whatever_it_says(make_run, tmp_path):
-    _edit(make_run(), lambda data: data.update(method="x\n::warning::y,z"))
+def test_an_annotation_is_one_line_whatever_it_says(save_run, tmp_path):
+    _edit(save_run(), lambda data: data.update(method="x\n::warning::y,z"))
     lines = to_github(check([tmp_path])).splitlines()
     assert lines
     assert all(line.startswith("::error file=") for line in lines)

@@ -1,8 +1,14 @@
 """semibench compare: recorded results -> tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from semibench.reports.gate import Row
+    from semibench.reports.render.table import Table
 
 
 @click.command()
@@ -16,6 +22,12 @@ import click
 )
 @click.option("--published", is_flag=True, help="Add what others report, in columns of its own.")
 @click.option("--unverified", is_flag=True, help="--published, and figures that nobody has checked.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="FILE", help="Fail where this earlier table (JSON) was better."
+)
+@click.option(
+    "--tolerance", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Of --against, in points of mIoU."
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 def command(
     folders: tuple[Path, ...],
@@ -26,18 +38,21 @@ def command(
     baseline: str,
     published: bool,
     unverified: bool,
+    against: Path | None,
+    tolerance: float,
     output: Path | None,
 ) -> None:
     """Print one table a protocol of the runs in and below FOLDERS (default: runs)."""
     from semibench import plugins
     from semibench.files import write_text
-    from semibench.reports import compare, store
+    from semibench.reports import compare, gate, store
     from semibench.reports.notes import leaving_out
 
     render = plugins.find(plugins.FORMAT, format_name).render
     selected = tuple(name.strip() for name in columns.split(",") if name.strip())
     selection = compare.Selection(protocols, selected, sort, baseline, published or unverified, unverified)
-    comparison = compare.build(store.read(folders or (Path("runs"),)), selection)
+    collection = store.read(folders or (Path("runs"),))
+    comparison = compare.build(collection, selection)
     text = render(comparison.tables)
     if output is None:
         click.echo(text, nl=False)
@@ -46,3 +61,21 @@ def command(
         click.echo(f"Wrote {output}.", err=True)
     if comparison.without_table:
         click.echo(leaving_out(comparison.without_table), err=True)
+    if against is not None:
+        rows = gate.read(against, protocols)
+        _hold(rows, compare.build(collection, compare.Selection(protocols)).tables, tolerance)
+
+
+def _hold(rows: "Sequence[Row]", tables: "Sequence[Table]", tolerance: float) -> None:
+    from semibench.errors import RunFailedError
+    from semibench.reports import gate
+
+    verdicts = gate.judge(rows, tables, tolerance / 100)
+    for verdict in verdicts:
+        click.echo(f"{verdict.outcome}: {verdict.row}: {verdict.text}", err=True)
+    failed = sum(verdict.is_failure for verdict in verdicts)
+    if failed:
+        raise RunFailedError(
+            f"{failed} of {len(verdicts)} rows of the earlier table do not hold, with a tolerance of {tolerance:g} points",
+            "Find out why; if the change is meant, write the table anew: semibench compare --format json --output FILE.",
+        )
