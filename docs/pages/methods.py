@@ -10,7 +10,10 @@ from docs.pages._markdown import anchor, blocks, bullets, code, table, text
 from docs.pages.datasets import prose
 from semibench import plugins
 from semibench.methods.method import Method
-from semibench.protocols.recipe import Published, Reported
+from semibench.protocols.recipe import Published
+from semibench.reports import ledger
+from semibench.reports.ledger import Claim
+from semibench.reports.reported import conditions
 
 INTRODUCTION = """# Methods
 
@@ -23,7 +26,8 @@ Each method is one file of `semibench/methods/`, whose docstring stands below; i
 
 Provenance says what was read to write a method: *official code* of its authors, *other code*, such as that of another paper's
 baseline, the *paper* alone, or less, which makes it a *reconstruction*. Scores below are reported, not measured by this
-program; lists, networks, crops and the choice of a checkpoint differ between them."""
+program; lists, networks, crops and the choice of a checkpoint differ between them. `semibench compare --published`
+shows them beside results."""
 
 # Methods, what their sources would let one check, why no test does.
 UNTESTED = (
@@ -74,8 +78,7 @@ def _section(name: str) -> str:
     method = plugins.find_class(plugins.METHOD, name, Method)
     settings = [_settings(dataset, published) for dataset, published in method.published.items()]
     published = blocks("Published recipes:", bullets(settings)) if settings else "There is no published recipe."
-    reported = _scores(method.reported) if method.reported else "There is no reported score that could be read at its source."
-    return blocks(*parts, f"Provenance: {method.provenance}.", published, reported)
+    return blocks(*parts, f"Provenance: {method.provenance}.", published, _scores(ledger.by(name)))
 
 
 def _untested() -> str:
@@ -100,14 +103,18 @@ def _settings(dataset: str, published: Published) -> str:
     return f"{code(dataset)}: {text(published.source)}; {text(network)}{rule}"
 
 
-def _scores(reported: Sequence[Reported]) -> str:
+def _scores(claims: Sequence[Claim]) -> str:
+    """Return the claims on mIoU that somebody has checked."""
     rows = [
         (
-            ", ".join(f"{text(protocol)} {100 * score:.4g}" for protocol, score in claim.miou.items()),
-            text(claim.network),
-            claim.checkpoint or "not said",
+            ", ".join(f"{text(protocol)} {100 * score:.4g}" for protocol, score in claim.values.items()),
+            text(claim.backbone),
+            text(conditions(claim)),
             text(claim.source),
         )
-        for claim in reported
+        for claim in claims
+        if claim.metric == "miou" and claim.grade != "recalled"
     ]
-    return blocks("Reported mIoU, in percent:", table(("Scores", "Network", "Checkpoint", "Source"), rows))
+    if not rows:
+        return "There is no reported score that could be read at its source."
+    return blocks("Reported mIoU, in percent:", table(("Scores", "Network", "Under", "Source"), rows))

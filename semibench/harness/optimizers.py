@@ -15,8 +15,8 @@ def build_optimizer(method: Method, settings: SGD | AdamW) -> Optimizer:
 
     Each group carries its ``lr_multiplier``.
 
-    ``decoder_biases``, where the recipe has no rule for it, follows that of ``decoder``. Raises UsageError when the recipe names
-    a group that the method does not have.
+    ``decoder_biases`` without a rule of its own follows ``decoder``. Raises UsageError when the recipe names a group that
+    the method does not have.
     """
     groups = method.parameter_groups()
     for name in settings.groups:

@@ -53,7 +53,6 @@ from semibench.protocols.recipe import (
     Normalization,
     Published,
     Recipe,
-    Reported,
     Scale,
     Schedule,
 )
@@ -183,13 +182,3 @@ CWBASS.published = {
     "voc": _published(lr=0.001, epochs=80, batch=16, crop=321, long_side=400),
     "cityscapes": _published(lr=0.002, epochs=240, batch=8, crop=801, long_side=2048),
 }
-CWBASS.reported = (  # which lists are meant is not said
-    Reported(source="abstract of arXiv 2502.15152, version 1", network="not said", miou={"VOC 1/8": 0.7581}),
-    Reported(source="abstract of arXiv 2502.15152, version 2", network="not said", miou={"Cityscapes 1/30": 0.659}),
-    Reported(
-        source="README of psychofict/CW-BASS",
-        network="ResNet-50 by the project page, ResNet-101 by the author's page",
-        miou={"VOC 1/4": 0.762, "Cityscapes 1/4": 0.784},
-    ),
-    Reported(source="the author's profile page", network="not said", miou={"VOC, which part is not said": 0.7715}),
-)

@@ -33,7 +33,7 @@ from semibench.methods.blocks.losses import supervised_cross_entropy
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task
 from semibench.methods.networks import deeplabv2
 from semibench.methods.networks.base import Network, ParameterGroup, RefiningPredictor
-from semibench.protocols.recipe import Published, Reported
+from semibench.protocols.recipe import Published
 from semibench.records import Record
 
 VOC = {
@@ -76,21 +76,6 @@ class DeepLabV2(Method):
     provenance = "other code"
     network_name = "deeplabv2"
     published = {"voc": Published.model_validate(VOC)}
-    reported = (
-        Reported(
-            source="abstract of arXiv 1606.00915, with a CRF",
-            network="ResNet-101, weights of COCO",
-            miou={"VOC 2012 test set": 0.797},
-        ),
-        Reported(
-            source="README of kazuto1011/deeplab-pytorch", network="ResNet-101, weights of COCO", miou={"voc-all": 0.7665}
-        ),
-        Reported(
-            source="README of kazuto1011/deeplab-pytorch, with a CRF",
-            network="ResNet-101, weights of COCO",
-            miou={"voc-all": 0.7793},
-        ),
-    )
 
     class Config(Record):
         """Source of every default: kazuto1011/deeplab-pytorch, Pascal VOC."""

@@ -21,7 +21,7 @@ from semibench.methods.blocks.mining import hardest_cross_entropy
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task
 from semibench.methods.networks import deeplabv3
 from semibench.methods.networks.base import ParameterGroup
-from semibench.protocols.recipe import Published, Reported
+from semibench.protocols.recipe import Published
 from semibench.records import Record
 
 CITYSCAPES = {  # configs/Cityscapes-SemanticSegmentation: deeplab_v3_R_103_os16_mg124_poly_90k_bs16.yaml and its base
@@ -57,12 +57,6 @@ class DeepLabV3(Method):
     provenance = "other code"
     network_name = "deeplabv3"
     published = {"cityscapes": Published.model_validate(CITYSCAPES)}
-    reported = (
-        Reported(
-            source="README of Detectron2's projects/DeepLab", network="ResNet-101, deep stem", miou={"cityscapes-all": 0.785}
-        ),
-        Reported(source="README of Detectron2's projects/DeepLab", network="ResNet-101", miou={"cityscapes-all": 0.767}),
-    )
 
     class Config(Record):
         """Source of every default: our choice, so that baselines share one loss."""

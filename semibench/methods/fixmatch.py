@@ -25,7 +25,7 @@ from semibench.methods.blocks.mixing import cutmix_boxes, paste
 from semibench.methods.blocks.pseudo_labels import Target, coverage, pseudo_labels, teach
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, Views
 from semibench.methods.networks.base import ParameterGroup
-from semibench.methods.unimatch import ADE20K, COCO, LOGS_V2, VOC, UniMatch, reported
+from semibench.methods.unimatch import UniMatch
 from semibench.records import Record
 
 
@@ -77,10 +77,3 @@ class FixMatch(Method):
     def predictors(self) -> Mapping[str, nn.Module]:
         """Return the network."""
         return {"network": self.network}
-
-
-FixMatch.reported = (
-    reported(LOGS_V2, "best", "DINOv2-B, with a mean teacher", VOC, 0.8383, 0.8737, 0.8821, 0.8988, 0.9021),
-    reported(LOGS_V2, "best", "DINOv2-B, with a mean teacher", ADE20K, 0.3776, 0.4323, 0.4636, 0.4951, 0.5103),
-    reported(LOGS_V2, "best", "DINOv2-B, with a mean teacher", COCO[:3], 0.4671, 0.5372, 0.5743),
-)

@@ -43,10 +43,9 @@ from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, 
 from semibench.methods.networks._mitrans import MITrans
 from semibench.methods.networks._pyramid import PyramidNetwork
 from semibench.methods.networks.base import Features, ParameterGroup
-from semibench.protocols.recipe import Published, Reported
+from semibench.protocols.recipe import Published
 from semibench.records import Record
 
-BOARD = "Papers with Code, semi-supervised-semantic-segmentation-on"
 # Four changes, each with probability 1/2; the reference adds brightness where a jitter multiplies.
 _JITTER = {"name": "jitter", "probability": 0.5, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 DISTORTION = [_JITTER | change for change in ({"brightness": 32 / 255}, {"contrast": 0.5}, {"saturation": 0.5}, {"hue": 0.1})]
@@ -86,18 +85,6 @@ class GuidedMixNet(Method):
         "cityscapes": _published("resnet101c", 769, 1025, 8, rule="whole"),  # there resized to 2049 x 1025
         "pascal_context": _published("resnet101c", 512, 512, 16),
     }
-    reported = (
-        Reported(
-            source=f"{BOARD}-1, as copied by hyper.ai",
-            network="ResNet-101, listed as DeepLab v2",
-            miou={"probably Cityscapes, 744 labels": 0.675},
-        ),
-        Reported(
-            source=f"{BOARD}-10, as copied by hyper.ai",
-            network="ResNet-50, listed as DeepLab v2",
-            miou={"probably VOC, 1,464 labels": 0.737},
-        ),
-    )
 
     class Config(Record):
         """Source of every default, where nothing else is said: the official code."""

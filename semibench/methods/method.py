@@ -8,14 +8,14 @@ Shapes: N labelled images, M unlabelled images, K classes, H x W pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
 from semibench.methods.networks.base import Network, ParameterGroup
-from semibench.protocols.recipe import Published, Reported
+from semibench.protocols.recipe import Published
 from semibench.records import Record
 
 
@@ -95,7 +95,6 @@ class Method(nn.Module, ABC):
     views: Views = Views()
     network_name: ClassVar[str | None] = None  # the network that the method is about; None: takes the run's
     published: ClassVar[Mapping[str, Published]] = {}  # data set -> the authors' own settings
-    reported: ClassVar[Sequence[Reported]] = ()  # scores, by the authors or by the code that was read
     provenance: ClassVar[Literal["official code", "other code", "paper", "reconstruction"]] = (
         "reconstruction"  # what it follows
     )

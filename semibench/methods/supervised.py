@@ -16,8 +16,8 @@ from semibench.methods.blocks.losses import supervised_cross_entropy
 from semibench.methods.blocks.mining import Mining
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task
 from semibench.methods.networks.base import ParameterGroup
-from semibench.methods.unimatch import ADE20K, CITYSCAPES, COCO, LOGS_V2, README, VOC, UniMatch, reported
-from semibench.protocols.recipe import Options, Published, Reported
+from semibench.methods.unimatch import UniMatch
+from semibench.protocols.recipe import Options, Published
 from semibench.records import Record
 
 
@@ -63,23 +63,3 @@ def _labeled_only(published: Published) -> Published:
 
 
 Supervised.published = {dataset: _labeled_only(published) for dataset, published in UniMatch.published.items()}
-Supervised.reported = (
-    reported(README, None, "ResNet-101", VOC, 0.451, 0.553, 0.648, 0.697, 0.735),
-    reported(README, None, "ResNet-101", CITYSCAPES, 0.663, 0.728, 0.750, 0.780),
-    reported(README, None, "ResNet-50", CITYSCAPES, 0.633, 0.702, 0.731, 0.766),
-    reported(README, None, "Xception-65", COCO, 0.229, 0.280, 0.336, 0.378, 0.422),
-    reported(LOGS_V2, "best", "DINOv2-S", VOC, 0.6698, 0.7563, 0.8182, 0.8369, 0.8556),
-    reported(LOGS_V2, "best", "DINOv2-S", CITYSCAPES, 0.7715, 0.8022, 0.8169, 0.8242),
-    reported(LOGS_V2, "best", "DINOv2-S", ADE20K, 0.2614, 0.3270, 0.3711, 0.3983, 0.4267),
-    reported(LOGS_V2, "best", "DINOv2-B", ADE20K, 0.3206, 0.3925, 0.4282, 0.4641, 0.4902),
-    reported(LOGS_V2, "best", "DINOv2-S", COCO, 0.2944, 0.3556, 0.4463, 0.4915, 0.5204),
-    reported(LOGS_V2, "best", "DINOv2-B", COCO, 0.3676, 0.4577, 0.5213, 0.5624, 0.5950),
-    Reported(
-        source="README of Detectron2's projects/DeepLab, its DeepLabV3+",
-        network="ResNet-101, deep stem",
-        miou={"cityscapes-all": 0.80},
-    ),
-    Reported(
-        source="README of Detectron2's projects/DeepLab, its DeepLabV3+", network="ResNet-101", miou={"cityscapes-all": 0.781}
-    ),
-)

@@ -44,7 +44,6 @@ from semibench.protocols.recipe import (
     Normalization,
     Published,
     Recipe,
-    Reported,
     Scale,
     Schedule,
 )
@@ -158,46 +157,3 @@ UniMatch.published = {
     ),
     "coco": _published("xception65", _recipe(lr=0.004, decoder=10, epochs=30, crop=513), "whole-best"),
 }
-
-VOC = [f"voc-{count}@classic" for count in (92, 183, 366, 732, 1464)]
-CITYSCAPES = [f"cityscapes-{count}@cps" for count in (186, 372, 744, 1488)]
-COCO = [f"coco-{count}@classic" for count in (232, 463, 925, 1849, 3697)]
-ADE20K = ["ade20k-316@classic", "ade20k-631@v2", "ade20k-1263@classic", "ade20k-2526@classic", "ade20k-5052@v2"]
-CPS, U2PL = ([f"voc-{count}@{family}" for count in (662, 1323, 2646)] for family in ("cps", "u2pl"))
-
-
-def reported(where: str, checkpoint: Checkpoint | None, network: str, protocols: list[str], *miou: float) -> Reported:
-    """Return what a file of UniMatch's repositories says of one network on the protocols of a data set."""
-    scores = dict(zip(protocols, miou, strict=True))
-    return Reported(source=f"LiheYoung/{where}", network=network, miou=scores, checkpoint=checkpoint)
-
-
-README, LOGS, LOGS_V2 = "UniMatch, README", "UniMatch, training logs", "UniMatch-V2, training logs"
-UniMatch.reported = (
-    reported(README, "best", "ResNet-101", VOC, 0.752, 0.772, 0.788, 0.799, 0.812),
-    reported(LOGS, "best", "ResNet-101, mean of 3 runs", VOC, 0.7499, 0.7754, 0.7854, 0.7989, 0.8083),
-    reported(LOGS, "last", "ResNet-101, mean of 3 runs", VOC, 0.7448, 0.7670, 0.7843, 0.7947, 0.8058),
-    reported(LOGS, "best", "ResNet-50", VOC, 0.7190, 0.7248, 0.7596, 0.7739, 0.7870),
-    reported(LOGS, "last", "ResNet-50", VOC, 0.7057, 0.7119, 0.7594, 0.7731, 0.7853),
-    reported(LOGS, "best", "ResNet-101, mean of 3 runs", CPS, 0.7701, 0.7742, 0.7740),
-    reported(LOGS, "best", "ResNet-101, crop 513", U2PL, 0.8094, 0.8192, 0.8043),
-    reported(LOGS, "last", "ResNet-101, crop 513", U2PL, 0.8045, 0.8187, 0.8041),
-    reported(LOGS, "best", "ResNet-50, crop 513", U2PL, 0.7805, 0.7896, 0.7914),
-    reported(LOGS, "last", "ResNet-50, crop 513", U2PL, 0.7736, 0.7886, 0.7898),
-    reported(LOGS, "best", "ResNet-101", CITYSCAPES, 0.7659, 0.7792, 0.7922, 0.7945),
-    reported(LOGS, "last", "ResNet-101", CITYSCAPES, 0.7624, 0.7757, 0.7906, 0.7934),
-    reported(LOGS, "best", "ResNet-50", CITYSCAPES, 0.7503, 0.7677, 0.7749, 0.7860),
-    reported(LOGS, "last", "ResNet-50", CITYSCAPES, 0.7477, 0.7652, 0.7711, 0.7835),
-    reported(LOGS, "best", "Xception-65", COCO, 0.3186, 0.3888, 0.4435, 0.4817, 0.4984),
-    reported(
-        f"{LOGS}, which end after 21, 27, 30, 30 and 30 epochs of 30",
-        "last",
-        "Xception-65",
-        COCO,
-        *(0.2759, 0.3548, 0.4392, 0.4803, 0.4984),
-    ),
-    reported("UniMatch-V2, README", None, "ResNet-101", ADE20K[:4], 0.216, 0.281, 0.315, 0.346),
-    reported(LOGS_V2, "best", "DINOv2-B, with a mean teacher", VOC, 0.8603, 0.8752, 0.8866, 0.8999, 0.9043),
-    reported(LOGS_V2, "best", "DINOv2-B, with a mean teacher", ADE20K, 0.3667, 0.4279, 0.4592, 0.4990, 0.5111),
-    reported(LOGS_V2, "best", "DINOv2-B, with a mean teacher", COCO[:3], 0.4549, 0.5434, 0.5773),
-)

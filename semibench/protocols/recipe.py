@@ -183,12 +183,3 @@ class Published(Record):
     network: Options
     method: Options = {}
     rule: str | None = None  # evaluation rule, by its name in the data set's catalogue; None = the protocol's own
-
-
-class Reported(Record):
-    """Scores that others report for a method: claims, to be shown beside results and never mixed with them."""
-
-    source: str  # where they can be read
-    network: str
-    miou: dict[str, Probability]  # by protocol, or by the authors' words where these do not say which lists they mean
-    checkpoint: Literal["last", "best"] | None = None  # which one was scored; None = not said

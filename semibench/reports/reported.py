@@ -33,8 +33,8 @@ def row(entry: Entry, columns: Sequence[Column]) -> tuple[Cell, ...]:
         (entry.value, entry.setting, claim.grade),
         "muted" if _doubt(entry) else "none",
     )
-    conditions = Cell(_conditions(claim), (claim.crop, claim.evaluation, claim.checkpoint, claim.note or None))
-    return (*measured, figure, conditions, _text(claim.source))
+    under = Cell(conditions(claim), (claim.crop, claim.evaluation, claim.checkpoint, claim.note or None))
+    return (*measured, figure, under, _text(claim.source))
 
 
 def empty(column: Column) -> Cell:
@@ -63,7 +63,8 @@ def _doubt(entry: Entry) -> str:
     return f" ({', '.join(doubts)})" if doubts else ""
 
 
-def _conditions(claim: Claim) -> str:
+def conditions(claim: Claim) -> str:
+    """Return what is known of how a claim came about."""
     crop = f"crop {claim.crop}" if claim.crop else ""
     grade = "" if claim.grade == "stated" else claim.grade
     parts = (crop, claim.evaluation or "", f"{claim.checkpoint} checkpoint" if claim.checkpoint else "", claim.note, grade)

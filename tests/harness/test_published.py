@@ -1,17 +1,15 @@
-"""Published settings and claims of every method: they name what the catalogue has."""
+"""Published settings of every method: they name what the catalogue has."""
 
 import pytest
 
 from semibench import plugins
 from semibench.harness.configure import Request, resolve
 from semibench.methods.method import Method
-from semibench.protocols import names
 from semibench.protocols.protocol import load
 
 PROTOCOLS = {"voc": "voc-92", "cityscapes": "cityscapes-186@cps", "coco": "coco-232"}
 METHODS = {name: plugins.find_class(plugins.METHOD, name, Method) for name in plugins.summaries(plugins.METHOD)}
 SETTINGS = [(name, dataset) for name, method in METHODS.items() for dataset in method.published if dataset in PROTOCOLS]
-CLAIMS = [protocol for method in METHODS.values() for claim in method.reported for protocol in claim.miou]
 
 
 @pytest.mark.parametrize(("name", "dataset"), SETTINGS)
@@ -21,8 +19,3 @@ def test_published_settings_are_resolved_without_data_under_their_own_rule(name:
     assert configuration.division == "published"
     assert configuration.recipe == published.recipe
     assert configuration.evaluation == protocol.rule(published.rule)
-
-
-@pytest.mark.parametrize("protocol", sorted({protocol for protocol in CLAIMS if " " not in protocol}))
-def test_a_claim_names_its_protocol_in_full_or_speaks_in_its_authors_words(protocol: str) -> None:
-    assert names.resolve(protocol).name == protocol
