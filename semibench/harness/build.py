@@ -11,6 +11,9 @@ from semibench import plugins
 from semibench.harness.configure import Configuration
 from semibench.hashing import derive_seed
 from semibench.methods.method import Method, Task
+from semibench.methods.networks._clip import DenseClip
+from semibench.methods.networks._clip_files import open_clip_file
+from semibench.methods.networks._clips import Clip, stand_in
 from semibench.methods.networks._norm import set_norm
 from semibench.methods.networks._weights import WeightReport, load_weights
 from semibench.methods.networks.base import Network
@@ -27,7 +30,8 @@ def build_method(
     """Build the method of a configuration; say what of a weight file fitted each of its networks.
 
     Initial values are a function of the seed alone, so that methods with the same network start from the same point.
-    Without ``load_teacher`` untrained networks stand in for teachers: for runs that are opened to predict, not to train.
+    A weight file is the network's, or the CLIP's of a method that asks for one. Without ``load_teacher`` untrained networks
+    stand in for teachers and CLIPs: for runs that are opened to predict, not to train.
     """
     torch.manual_seed(derive_seed(configuration.seed, "initial weights"))
     reports: list[WeightReport] = []
@@ -37,9 +41,14 @@ def build_method(
         network_class = plugins.find_class(plugins.NETWORK, options.pop("name"), Network)
         config = network_class.Config.parse(options, "the options of the network")
         network = network_class(config, len(dataset.class_names))
-        if weights is not None:
+        if weights is not None and not isinstance(network.encoder, DenseClip):
             reports.append(load_weights(network, weights))
         return set_norm(network, configuration.recipe.norm)
+
+    def load_clip(name: str) -> Clip:
+        clip, report = open_clip_file(name, weights)
+        reports.append(report)
+        return clip
 
     task = Task(
         dataset=load(configuration.protocol).dataset,
@@ -48,6 +57,7 @@ def build_method(
         crop=configuration.recipe.crop,
         build_network=build_network,
         load_teacher=load_teacher or (lambda path: build_network()),
+        load_clip=load_clip if load_teacher else stand_in,
     )
     method_class = plugins.find_class(plugins.METHOD, configuration.method.model_dump()["name"], Method)
     return method_class(configuration.method, task), reports

@@ -15,9 +15,11 @@ from semibench.harness.optimizers import build_optimizer
 from semibench.harness.rehearsal import rehearse
 from semibench.harness.teachers import Teachers
 from semibench.hashing import digest_file
+from semibench.methods.networks._weights import WeightReport
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol, Split
 from semibench.reports import identity
+from semibench.reports.identity import Files
 
 NUMERICS = 2  # raised whenever the heading Results of CHANGELOG.md grows: older runs are then other runs
 
@@ -64,13 +66,13 @@ def prepare(order: Order) -> Prepared:
     if order.weights is not None and not order.weights.is_file():
         raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
     teachers = Teachers(configuration, protocol, dataset, split)
-    _check_parts(configuration, dataset, split, order.weights, teachers)
+    read = _check_parts(configuration, dataset, split, order.weights, teachers)
     scored = [protocol.evaluated(dataset, subset, partial=partial) for subset in _scored(configuration)]
     for id in (id for ids in (split.labeled, *scored) for id in ids[:1]):
         dataset.pair(id)  # masks that are all of another kind, or not prepared, are found now
     digest = protocol.digest(dataset, partial=partial)
-    weights = digest_file(order.weights) if order.weights else None
-    run_id = identity.run_id(digest, configuration.seed, weights, NUMERICS, teachers.records, resolved.deciding())
+    files = Files(digest_file(order.weights) if order.weights else None, frozenset(report.sha256 for report in read))
+    run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, resolved.deciding())
     name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
     total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled))
@@ -91,12 +93,16 @@ def _scored(configuration: Configuration) -> tuple[str, str]:
 
 def _check_parts(
     configuration: Configuration, dataset: Dataset, split: Split, weights: Path | None, teachers: Teachers
-) -> None:
-    """Build each part of a run once: what cannot be built says so now, not after a wait in a queue."""
+) -> list[WeightReport]:
+    """Build each part of a run once: what cannot be built says so now, not after a wait in a queue.
+
+    Return what was read of weight files.
+    """
     recipe = configuration.recipe
     plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)
     check_precision(recipe.precision, environment.choose_device(configuration.run.device))
-    method, _ = build_method(configuration, dataset, weights, teachers.load)
+    method, reports = build_method(configuration, dataset, weights, teachers.load)
     build_optimizer(method, recipe.optimizer)
     BatchSource(dataset, split, recipe, method.views, configuration.seed)
     rehearse(method, recipe)
+    return reports

@@ -93,6 +93,7 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
                 matched=report.matched,
                 missing=report.missing,
                 unexpected=report.unexpected,
+                trained_on=report.trained_on,
             )
             for report in finished.weights
         ),

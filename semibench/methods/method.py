@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
+from semibench.methods.networks._clips import Clip, stand_in
 from semibench.methods.networks.base import Network, ParameterGroup
 from semibench.protocols.recipe import Published
 from semibench.records import Record
@@ -81,6 +82,7 @@ class Task:
     crop: tuple[int, int]  # (H, W) of training images
     build_network: Callable[..., Network]  # keyword options depart from the run's network
     load_teacher: Callable[[str], nn.Module] = nn.Identity  # the headline predictor of another run, by the path of that run
+    load_clip: Callable[[str], Clip] = stand_in  # a CLIP by its name; alone, an untrained one
 
     @property
     def n_classes(self) -> int:

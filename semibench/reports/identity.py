@@ -1,23 +1,33 @@
 """What a run is: a digest of everything that decides its numbers, and of nothing else."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from semibench.hashing import digest_json
 from semibench.protocols.recipe import Options
 from semibench.reports.result import Result, Teacher
 
 
+class Files(NamedTuple):
+    """Digests of the weight files of a run: of the one that was named by hand, and of all that were read."""
+
+    named: str | None
+    read: frozenset[str]
+
+
 def run_id(
-    protocol: str, seed: int, weights: str | None, numerics: int, teachers: Sequence[Teacher], deciding: Mapping[str, Options]
+    protocol: str, seed: int, files: Files, numerics: int, teachers: Sequence[Teacher], deciding: Mapping[str, Options]
 ) -> str:
-    """Return the id of a run from the digest of its protocol, that of its weight file, and the sections that decide."""
+    """Return the id of a run from the digest of its protocol, those of its weight files, and the sections that decide."""
     identities = {teacher.role: [teacher.run_id, teacher.step, teacher.tensors] for teacher in teachers}
+    own = sorted(files.read - {files.named})  # that nobody named: a CLIP's usual weights
     return digest_json(
         {
             "protocol": protocol,
             "seed": seed,
-            "weights": weights,
+            "weights": files.named,
             "numerics": numerics,
+            **({"own weights": own} if own else {}),
             **({"teachers": identities} if identities else {}),
             **deciding,
         }
@@ -32,6 +42,8 @@ def possible_ids(result: Result) -> set[str]:
         "recipe": result.recipe,
         "evaluation": result.evaluation.model_dump(mode="json"),
     }
-    files = [None, *(weights.sha256 for weights in result.weights)]
+    read = frozenset(weights.sha256 for weights in result.weights)
     numerics = result.provenance.numerics
-    return {run_id(result.digest, result.seed, file, numerics, result.teachers, deciding) for file in files}
+    return {
+        run_id(result.digest, result.seed, Files(named, read), numerics, result.teachers, deciding) for named in (None, *read)
+    }

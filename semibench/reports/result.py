@@ -70,13 +70,14 @@ class Cost(Record):
 
 
 class Weights(Record):
-    """A weight file that a network started from."""
+    """A weight file that a network or a method started from."""
 
     name: Annotated[str, Field(pattern=r"^[^/\\]+$")]  # file name without folder
     sha256: Sha256
     matched: Count
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
+    trained_on: str | None = None  # external data that it learnt from, where that is known
 
 
 class Teacher(Record):

@@ -55,6 +55,7 @@ def test_the_record_says_what_of_a_weight_file_fitted(call: Call, tmp_path: Path
             "matched": len(kept),
             "missing": [f"encoder.{absent}"],
             "unexpected": ["head.weight"],
+            "trained_on": None,
         }
     ]
     assert str(tmp_path) not in text

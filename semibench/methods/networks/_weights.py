@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any  # what a file holds is known only after looking
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from semibench.errors import DataError
 from semibench.hashing import digest_file
+from semibench.methods.networks import _torchscript
 from semibench.methods.networks._torchvision import to_timm
 from semibench.methods.networks.base import Network
 
@@ -34,6 +36,7 @@ class WeightReport:
     matched: int  # tensors that were loaded
     missing: tuple[str, ...]  # the network's tensors that kept their initial values
     unexpected: tuple[str, ...]  # the file's tensors that were not used, with both shapes where only the shape differs
+    trained_on: str | None = None  # what it learnt from, where that is known
 
 
 def load_weights(network: Network, path: Path) -> WeightReport:
@@ -42,7 +45,7 @@ def load_weights(network: Network, path: Path) -> WeightReport:
     A file of an encoder fills the encoder, and the decoder is not missing then; a file of a whole network fills all.
     Raises DataError when the file cannot be read, needs code to be opened, or fits nowhere.
     """
-    stored = _select(_read(path), path)
+    stored = read_tensors(path)
     own = _without_counters(network.state_dict())
     reading = _best_reading(stored, own)
     fitting = _fitting(stored, own, reading)
@@ -63,8 +66,26 @@ def load_weights(network: Network, path: Path) -> WeightReport:
     return report
 
 
+def read_tensors(path: Path) -> Tensors:
+    """Return the tensors that a file holds by name; a TorchScript archive's too.
+
+    Raises DataError when it cannot be read, needs code to be opened, or holds none.
+    """
+    return _select(_read(path), path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a .safetensors file says about itself; nothing of others."""
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
 def _read(path: Path) -> Any:
     try:
+        if _torchscript.is_archive(path):
+            return _torchscript.read_tensors(path)
         return load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"weight file {path} not found", "Check the path.") from error
