@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomlkit
-from pydantic import Field, PositiveInt, SerializeAsAny, create_model
+from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, create_model
+from pydantic_core import ErrorDetails
 
 from semibench import plugins
 from semibench.errors import UsageError
@@ -212,8 +213,23 @@ def _controlled_network(protocol: Protocol, method: type[Method]) -> Options:
     if method.network_name is None or method.network_name == protocol.network["name"]:
         return protocol.network
     network = plugins.find_class(plugins.NETWORK, method.network_name, Network)
-    shared = {key: value for key, value in protocol.network.items() if key in network.Config.model_fields}
+    shared = {key: value for key, value in protocol.network.items() if _fits(network.Config, key, value)}
     return shared | {"name": method.network_name}
+
+
+def _fits(config: type[Record], key: str, value: Any) -> bool:
+    """Return whether an option has this key and may have this value; whether all options go together shows later."""
+    if key not in config.model_fields:
+        return False
+    return not any(error["loc"][:1] == (key,) for error in _errors(config, {key: value}))
+
+
+def _errors(config: type[Record], data: Mapping[str, Any]) -> list[ErrorDetails]:
+    try:
+        config.model_validate(data)
+    except ValidationError as invalid:
+        return invalid.errors()
+    return []
 
 
 def _from_file(request: Request) -> list[tuple[str, dict[str, Any]]]:

@@ -15,6 +15,7 @@ from semibench.harness.optimizers import build_optimizer
 from semibench.harness.rehearsal import rehearse
 from semibench.harness.teachers import Teachers
 from semibench.hashing import digest_file
+from semibench.methods.method import Method
 from semibench.methods.networks._weights import WeightReport
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol, Split
@@ -75,7 +76,8 @@ def prepare(order: Order) -> Prepared:
     run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, resolved.deciding())
     name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
-    total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled))
+    trains = plugins.find_class(plugins.METHOD, name, Method).trains
+    total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled)) if trains else 0
     return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights, teachers)
 
 
@@ -102,7 +104,8 @@ def _check_parts(
     plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)
     check_precision(recipe.precision, environment.choose_device(configuration.run.device))
     method, reports = build_method(configuration, dataset, weights, teachers.load)
-    build_optimizer(method, recipe.optimizer)
     BatchSource(dataset, split, recipe, method.views, configuration.seed)
-    rehearse(method, recipe)
+    if method.trains:
+        build_optimizer(method, recipe.optimizer)
+        rehearse(method, recipe)
     return reports

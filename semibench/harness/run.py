@@ -11,7 +11,7 @@ import torch
 from semibench import plugins
 from semibench.errors import RunFailedError
 from semibench.files import write_text
-from semibench.harness import callbacks, checkpoint, environment, pictures
+from semibench.harness import callbacks, checkpoint, cost, environment, pictures
 from semibench.harness.build import build_method
 from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
 from semibench.harness.evaluate import Evaluation
@@ -98,6 +98,8 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
         folder.forget_attempt()
     _write_status(prepared, "running", step)
     folder.events.append("resumed" if resume_from else "started", step, **environment.versions())
+    if not method.trains:
+        return _keep(prepared, method, scorer.device), 0
     every = configuration.evaluation.every or max(total // 10, 1)
     best = callbacks.Evaluate(lambda: scorer.miou(prepared.dataset), folder.events, every, folder.best)
     last = callbacks.Checkpoint(folder.last, options.checkpoint_every, lambda step: _write_status(prepared, "running", step))
@@ -116,6 +118,14 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
         for watcher in watchers:
             closing.callback(watcher.close)
         return engine.fit(method, stream, plan, watchers, resume_from=resume_from), best.best_step
+
+
+def _keep(prepared: Prepared, method: Method, device: str) -> FitSummary:
+    """Write the checkpoints of a method that trains nothing, so that its run can be opened again as any other."""
+    method.to(device)
+    for path in (prepared.folder.last, prepared.folder.best):
+        checkpoint.save(path, {"step": 0, "method": method.state_dict()})
+    return FitSummary(0, 0.0, 0.0, 0, device, cost.peak_memory(device))
 
 
 def _evaluate_best(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[Evaluation, int]:

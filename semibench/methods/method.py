@@ -96,6 +96,7 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[Record]]
     views: Views = Views()
     network_name: ClassVar[str | None] = None  # the network that the method is about; None: takes the run's
+    trains: ClassVar[bool] = True  # False: a run takes no steps, whatever its recipe says; there are neither losses nor groups
     published: ClassVar[Mapping[str, Published]] = {}  # data set -> the authors' own settings
     provenance: ClassVar[Literal["official code", "other code", "paper", "reconstruction"]] = (
         "reconstruction"  # what it follows

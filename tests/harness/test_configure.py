@@ -187,6 +187,14 @@ def test_a_published_recipe_names_its_rule_unless_another_is_asked_for(
     assert resolved.configuration.division == "published"
 
 
+@pytest.mark.parametrize(("protocol", "encoder"), [("shapes-16", "tiny"), ("voc-92", "ViT-B-16")])
+def test_a_network_that_a_method_is_about_takes_the_protocol_s_values_where_it_may_have_them(
+    protocol: str, encoder: str
+) -> None:
+    network = resolve(Request("zeroshot", load(protocol))).configuration.network.model_dump()
+    assert network == {"name": "maskclip", "encoder": encoder, "renormalize": False}
+
+
 def test_a_part_of_the_data_set_makes_the_division_custom() -> None:
     resolved = ask("run.partial=true")
     assert resolved.configuration.division == "custom"

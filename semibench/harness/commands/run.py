@@ -97,6 +97,8 @@ def _describe(prepared: "Prepared") -> str:
         "protocol": f"{prepared.protocol.name} ({prepared.protocol_digest[:12]}), {labeled} labelled + {unlabeled} images",
         "method": f"{configuration.method.model_dump()['name']}, {configuration.division} recipe, seed {configuration.seed}",
         "training": f"{prepared.total} steps of {recipe.batch.labeled}+{recipe.batch.unlabeled} images, "
-        f"crop {recipe.crop[0]}x{recipe.crop[1]}, {recipe.precision}",
+        f"crop {recipe.crop[0]}x{recipe.crop[1]}, {recipe.precision}"
+        if prepared.total
+        else "none",
     }
     return "\n".join(f"{name:10} {text}" for name, text in rows.items())

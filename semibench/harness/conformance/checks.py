@@ -27,6 +27,7 @@ class Check:
     promise: str
     verify: Callable[[Subject], None]
     may_refuse: bool = False  # an error of the family, which names the constraint, is an answer too
+    of_every: bool = False  # of methods that train nothing, too
 
 
 def _declares(subject: Subject) -> None:
@@ -48,7 +49,12 @@ def _declares(subject: Subject) -> None:
 
 
 def _groups(subject: Subject) -> None:
-    groups = subject.build().parameter_groups()
+    method = subject.build()
+    groups = method.parameter_groups()
+    if not method.trains:
+        idle = not groups and not any(parameter.requires_grad for parameter in method.parameters())
+        demand(idle, "it trains nothing and has parameters to train")
+        return
     parameters = [parameter for group in groups for parameter in group.parameters]
     demand(groups and all(group.parameters for group in groups), "there is no parameter group, or an empty one")
     demand(len({group.name for group in groups}) == len(groups), "two parameter groups have one name")
@@ -118,11 +124,13 @@ def _round_trips(subject: Subject) -> None:
     first.after_step(HALFWAY)
     second.load_state_dict(deepcopy(first.state_dict()))
     demand(_equal(first.state_dict(), second.state_dict()), "the state is another after saving and loading")
-    losses = []
+    told = []
     for method in (first, second):
         torch.manual_seed(7)
-        losses.append(dict(method(draw(method.views), HALFWAY).losses))
-    demand(_equal(*losses), "losses depend on something that is not in the state")
+        batch = draw(method.views)
+        predictions = [] if method.trains else [predictor(batch.labeled.image) for predictor in method.predictors().values()]
+        told.append([*method(batch, HALFWAY).losses.values(), *predictions])
+    demand(_equal(*told), "what a method says depends on something that is not in the state")
 
 
 def _resumes(subject: Subject) -> None:
@@ -189,14 +197,16 @@ def _equal(one: object, other: object) -> bool:
 
 
 CHECKS = (
-    Check("contract", "it says what it is; its configuration and published settings are strict and fit", _declares),
-    Check("groups", "a parameter is trained in one group, and only if it is not frozen", _groups),
+    Check(
+        "contract", "it says what it is; its configuration and published settings are strict and fit", _declares, of_every=True
+    ),
+    Check("groups", "a parameter is trained in one group, and only if it is not frozen", _groups, of_every=True),
     Check("losses", "losses are finite scalars with names of their own, and reach every trained parameter", _steps),
     Check("teachers", "what is not trained, such as a teacher, gets no gradient and stays as it is", _spares),
-    Check("predictors", "predictors return finite logits of the size of any image", _predicts),
+    Check("predictors", "predictors return finite logits of the size of any image", _predicts, of_every=True),
     Check("determinism", "a step is a function of state and batch, but for dropout layers", _repeats),
     Check("traces", "a forward pass leaves modes and batch as they were", _leaves_alone),
-    Check("state", "the state dict holds all that later steps depend on", _round_trips),
+    Check("state", "the state dict holds all that later steps depend on", _round_trips, of_every=True),
     Check("resume", "training moves the first predictor; resumed, it ends in the same bits", _resumes),
     Check("uneven", "there may be more labelled than unlabelled images, or fewer", _takes_uneven, may_refuse=True),
     Check("single", "there may be one image of each kind, if the network can normalize it", _takes_one, may_refuse=True),

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from semibench.errors import SemibenchError
+from semibench.errors import SemibenchError, UsageError
 from semibench.harness.conformance.checks import Check
 from semibench.harness.conformance.demands import BrokenPromiseError
 from semibench.harness.conformance.report import Finding
@@ -20,12 +20,14 @@ def examine(subject: Subject, check: Check) -> Finding:
     outcome: Literal["kept", "refused", "broken"] = "kept"
     detail = ""
     try:
+        if not (subject.method_class.trains or check.of_every):
+            raise UsageError("it trains nothing", "This promise is about training.")
         with torch.random.fork_rng(devices=[]), _one_thread():
             check.verify(subject)
     except BrokenPromiseError as error:
         outcome, detail = "broken", str(error)
     except SemibenchError as error:
-        outcome, detail = "refused" if check.may_refuse else "broken", str(error)
+        outcome, detail = "refused" if check.may_refuse or not subject.method_class.trains else "broken", str(error)
     except Exception as error:  # a method may raise anything
         outcome, detail = "broken", f"{type(error).__name__}: {error}"
     seconds = round(time.perf_counter() - began, 3)

@@ -64,6 +64,44 @@ class PredictsSmall(Supervised):
         return {"network": nn.Sequential(self.network, nn.AvgPool2d(2))}
 
 
+class TrainsNothing(Supervised):
+    trains = False
+    published = {}
+
+    def __init__(self, config: Supervised.Config, task: Task) -> None:
+        super().__init__(config, task)
+        self.requires_grad_(False)
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        return StepOutput({})
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return []
+
+
+class TrainsNothingInName(TrainsNothing):
+    def __init__(self, config: Supervised.Config, task: Task) -> None:
+        super().__init__(config, task)
+        self.requires_grad_(True)
+
+
+class TrainsNothingAndForgets(TrainsNothing):
+    """Predicts by what is in no state dict: its initial values."""
+
+    def __init__(self, config: Supervised.Config, task: Task) -> None:
+        super().__init__(config, task)
+        self.shift = torch.randn(())
+
+    def predictors(self) -> dict[str, nn.Module]:
+        network, shift = self.network, self.shift
+
+        class Shifted(nn.Module):
+            def forward(self, image: Tensor) -> Tensor:
+                return network(image) + shift
+
+        return {"network": Shifted()}
+
+
 class Remembers(Supervised):
     """Has a state that is in no state dict: the steps it has done."""
 
@@ -235,6 +273,20 @@ def test_what_every_method_must_do_cannot_be_refused() -> None:
             raise UsageError("it does not want to", "Leave it.")
 
     assert finding(Refuses, "losses").outcome == "broken"
+
+
+def test_a_method_that_trains_nothing_keeps_what_is_not_about_training_and_refuses_the_rest() -> None:
+    outcomes = {check.name: examine(Subject("supervised", TrainsNothing), check).outcome for check in CHECKS}
+    assert {name for name, outcome in outcomes.items() if outcome == "kept"} == {"contract", "groups", "predictors", "state"}
+    assert set(outcomes.values()) == {"kept", "refused"}
+
+
+def test_a_method_that_trains_nothing_has_nothing_to_train() -> None:
+    assert "has parameters to train" in finding(TrainsNothingInName, "groups").detail
+
+
+def test_the_state_of_a_method_that_trains_nothing_decides_its_predictions() -> None:
+    assert finding(TrainsNothingAndForgets, "state").outcome == "broken"
 
 
 def test_a_single_image_reaches_the_method_past_what_the_network_refuses() -> None:
