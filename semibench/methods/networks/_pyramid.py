@@ -1,6 +1,7 @@
 """Atrous spatial pyramid pooling, and what networks that are built on it have in common."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +15,22 @@ from semibench.methods.networks.base import Features, Network
 class AtrousPyramid(nn.Module):
     """A pixel, its surroundings at several rates and the whole image, side by side, projected to ``channels``."""
 
-    def __init__(self, inputs: int, channels: int, rates: tuple[int, ...], *, pooled_norm: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        rates: tuple[int, ...],
+        *,
+        pooled_norm: bool = True,
+        norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.inputs = inputs
-        self.branches = nn.ModuleList([Conv2dNormActivation(inputs, channels, 1)])
-        self.branches += [Conv2dNormActivation(inputs, channels, 3, dilation=rate) for rate in rates]
-        norm = nn.BatchNorm2d if pooled_norm else None  # without a norm the convolution has a bias
-        self.pooling = Conv2dNormActivation(inputs, channels, 1, norm_layer=norm)
-        self.projection = Conv2dNormActivation((len(rates) + 2) * channels, channels, 1)
+        self.branches = nn.ModuleList([Conv2dNormActivation(inputs, channels, 1, norm_layer=norm_layer)])
+        self.branches += [Conv2dNormActivation(inputs, channels, 3, dilation=rate, norm_layer=norm_layer) for rate in rates]
+        pooled = norm_layer if pooled_norm else None  # without a norm the convolution has a bias
+        self.pooling = Conv2dNormActivation(inputs, channels, 1, norm_layer=pooled)
+        self.projection = Conv2dNormActivation((len(rates) + 2) * channels, channels, 1, norm_layer=norm_layer)
 
     def forward(self, high: Tensor) -> Tensor:
         """Map (N, C, h, w) to (N, channels, h, w)."""
