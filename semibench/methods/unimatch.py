@@ -23,12 +23,12 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from semibench.methods.blocks.losses import confident_cross_entropy, supervised_cross_entropy
 from semibench.methods.blocks.mining import Mining
 from semibench.methods.blocks.mixing import cutmix_boxes, paste
-from semibench.methods.blocks.perturb import drop_channels
+from semibench.methods.blocks.perturb import predict_perturbed
 from semibench.methods.blocks.pseudo_labels import Target, coverage, pseudo_labels, teach
 from semibench.methods.method import Batch, Method, Progress, StepOutput, Task, Views
 from semibench.methods.networks.base import ParameterGroup
@@ -84,7 +84,8 @@ class UniMatch(Method):
         boxes = [cutmix_boxes(crop.seeds, size, view).to(crop.weak.device) for view in range(_VIEWS)]
         taught = teach(self.network, partner.weak, partner.valid)
 
-        logits_x, logits_w, logits_fp = self._perturb(batch.labeled.image, crop.weak, crop.seeds)
+        images = batch.labeled.image, crop.weak, crop.seeds
+        logits_x, logits_w, logits_fp = predict_perturbed(self.network, *images, config.dropout)
         mixed = [paste(crop.strong[view], partner.strong[view], boxes[view]) for view in range(_VIEWS)]
         logits_s = self.network(torch.cat(mixed)).chunk(_VIEWS)
 
@@ -105,17 +106,6 @@ class UniMatch(Method):
     def predictors(self) -> Mapping[str, nn.Module]:
         """Return the network."""
         return {"network": self.network}
-
-    def _perturb(self, labeled: Tensor, weak: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logits of labelled images, of weak views, and of weak views after channels were dropped, in one pass."""
-        features = self.network.encode(torch.cat([labeled, weak]))
-        dropped = [
-            drop_channels(maps[len(labeled) :], seeds, self.config.dropout, level) for level, maps in enumerate(features)
-        ]
-        joint = tuple(torch.cat(pair) for pair in zip(features, dropped, strict=True))
-        logits = self.network.decode(joint, (weak.shape[-2], weak.shape[-1]))
-        logits_x, logits_w, logits_fp = torch.split(logits, [len(labeled), len(weak), len(weak)])
-        return logits_x, logits_w, logits_fp
 
 
 def _published(encoder: str, recipe: Recipe, rule: str, **method: Any) -> Published:

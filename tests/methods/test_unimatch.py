@@ -54,7 +54,9 @@ def set_dropped(monkeypatch: pytest.MonkeyPatch) -> SetDropped:
     """Decide what is left of the features after channels were dropped."""
 
     def decide(picture: Tensor) -> None:
-        monkeypatch.setattr("semibench.methods.unimatch.drop_channels", lambda maps, seeds, rate, level: maps * 0 + picture)
+        monkeypatch.setattr(
+            "semibench.methods.blocks.perturb.drop_channels", lambda maps, seeds, rate, level: maps * 0 + picture
+        )
 
     return decide
 
