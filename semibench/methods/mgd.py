@@ -148,7 +148,7 @@ class MultiGranularityDistillation(Method):
         """Return the student."""
         return {"student": self.network}
 
-    def _load(self, role: Literal["deep", "wide"], task: Task) -> Frozen | None:
+    def _load(self, role: Literal["deep", "wide"], task: Task) -> Frozen[PyramidNetwork] | None:
         if role not in self.config.teachers:
             return None
         predictor = task.load_teacher(self.config.teachers[role])

@@ -1,7 +1,7 @@
-"""Networks of other runs, which a method asks and does not train."""
+"""Networks of other runs and of other people, which a method asks and does not train."""
 
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Generic, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +9,17 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from semibench.methods.networks._pyramid import PyramidNetwork
 
+Held = TypeVar("Held", bound=nn.Module)
 
-class Frozen(nn.Module):
+
+class Frozen(nn.Module, Generic[Held]):
     """Asks a network that stays as it is: not in the state, always in evaluation mode, without gradients.
 
     ``statistics`` are those that its normalization layers use: its own running ones, or those of each batch, by which its
     running ones do not change. It moves between devices with the module that has it.
     """
 
-    def __init__(self, network: PyramidNetwork, statistics: Literal["running", "batch"] = "running") -> None:
+    def __init__(self, network: Held, statistics: Literal["running", "batch"] = "running") -> None:
         super().__init__()
         network.requires_grad_(False).eval()
         for layer in network.modules():
@@ -26,7 +28,7 @@ class Frozen(nn.Module):
         self._held = [network]  # in a list, into which torch does not look
 
     @property
-    def network(self) -> PyramidNetwork:
+    def network(self) -> Held:
         """The network itself."""
         return self._held[0]
 
@@ -43,7 +45,7 @@ class Frozen(nn.Module):
         return label
 
     @torch.no_grad()
-    def represent(self, image: Tensor) -> Tensor:
+    def represent(self: "Frozen[PyramidNetwork]", image: Tensor) -> Tensor:
         """Map images to what the network's classifier reads, (M, C, h, w)."""
         return self.network.represent(self.network.encode(image))
 
