@@ -45,6 +45,19 @@ def build_encoder(name: str, output_stride: int, multi_grid: tuple[int, ...] = (
     return encoder, channels
 
 
+def build_contour_encoder(name: str) -> tuple[nn.Module, int]:
+    """Build what of one of timm's encoders comes before its map at stride 4, and return it with the channels of that map.
+
+    It maps images (N, 3, H, W) to a list of that map alone. Raises UsageError when there is no such encoder.
+    """
+    if name not in timm.list_models():
+        raise unknown("encoder", name, timm.list_models(), "Set network.conv_encoder to one of timm's models.")
+    encoder = _create(name, LAST_STRIDE, is_low_only=True)
+    _reset_norms(encoder)
+    (channels,) = encoder.feature_info.channels()
+    return encoder, channels
+
+
 def _build_tiny(output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
     if output_stride != _tiny.STRIDE:
         raise UsageError(
@@ -55,14 +68,18 @@ def _build_tiny(output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
 
 def _build_timm(name: str, output_stride: int) -> tuple[nn.Module, tuple[int, int]]:
     encoder = _create(name, output_stride)
-    for module in encoder.modules():
-        if isinstance(module, _BatchNorm):  # timm's ResNets start the last one of each block at 0, the reference at 1
-            module.reset_parameters()
+    _reset_norms(encoder)
     low, high = encoder.feature_info.channels()
     return encoder, (low, high)
 
 
-def _create(name: str, output_stride: int) -> Any:
+def _reset_norms(encoder: nn.Module) -> None:
+    for module in encoder.modules():
+        if isinstance(module, _BatchNorm):  # timm's ResNets start the last one of each block at 0, the reference at 1
+            module.reset_parameters()
+
+
+def _create(name: str, output_stride: int, *, is_low_only: bool = False) -> Any:
     import timm
 
     timm_name, options = ALIASES.get(name, (name, {}))
@@ -70,7 +87,8 @@ def _create(name: str, output_stride: int) -> Any:
         with torch.device("meta"):  # costs no memory and no random numbers
             probe: Any = timm.create_model(timm_name, features_only=True, **options)
         strides = probe.feature_info.reduction()
-        levels = (len(strides) - 1 - strides[::-1].index(LOW_STRIDE), len(strides) - 1)
+        low = len(strides) - 1 - strides[::-1].index(LOW_STRIDE)
+        levels = (low,) if is_low_only else (low, len(strides) - 1)
         return timm.create_model(timm_name, features_only=True, output_stride=output_stride, out_indices=levels, **options)
     except (TypeError, ValueError, AssertionError, RuntimeError, NotImplementedError) as error:  # timm has no error of its own
         raise UsageError(
