@@ -1,6 +1,6 @@
 """Labels from a frozen vision-language model, and the loss against them (SemiVL).
 
-Shapes: M unlabelled images, K classes, R text rows, h x w patches, H x W pixels.
+Shapes: M unlabelled images, K classes, h x w patches, H x W pixels.
 """
 
 import torch
@@ -10,17 +10,6 @@ from torch import Tensor
 from semibench.methods.blocks.pseudo_labels import Target
 
 TEMPERATURE = 100.0  # that CLIP has learnt: exp of its logit_scale
-
-
-def class_maximum(likeness: Tensor, class_of_row: Tensor, n_classes: int) -> Tensor:
-    """Return the highest likeness among the rows of each class: (M, R, h, w) -> (M, K, h, w); every class has a row.
-
-    >>> class_maximum(torch.tensor([0.2, 0.9, 0.5]).reshape(1, 3, 1, 1), torch.tensor([0, 0, 1]), 2).flatten().tolist()
-    [0.8999999761581421, 0.5]
-    """
-    index = class_of_row.reshape(1, -1, 1, 1).expand_as(likeness)
-    highest = likeness.new_full((len(likeness), n_classes, *likeness.shape[-2:]), -torch.inf)
-    return highest.scatter_reduce(1, index, likeness, "amax")
 
 
 def guidance(likeness: Tensor, valid: Tensor, threshold: float, ignore_index: int) -> Tensor:

@@ -8,7 +8,6 @@ Shapes: N images, K classes, C channels, h x w patches.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import Conv2dNormActivation
 
+from semibench.methods.networks._likeness import cosines
 from semibench.methods.networks._pyramid import AtrousPyramid
 from semibench.methods.networks.base import Features
 
@@ -54,7 +54,7 @@ class LanguageDecoder(nn.Module):
     def forward(self, features: Features, text: Tensor) -> Tensor:
         """Map skip features, finest first, and embeddings (N, D, h, w) with class rows (K, D) to logits (N, K, 4h, 4w)."""
         *skips, embedding = features
-        maps = self._by_class(self.spread, cosines(embedding, text).to(embedding.dtype).unsqueeze(2))
+        maps = self._by_class(self.spread, cosines(embedding, text).unsqueeze(2))
         coupled = self.couple(maps, text)
         kept = [project(skip) for project, skip in zip(self.skips, reversed(skips), strict=True)]
         return self._by_class(self.draw, coupled, *kept).squeeze(2)
@@ -141,20 +141,6 @@ class Doubling(nn.Module):
         shared = resized.repeat_interleave(len(enlarged) // len(skip), dim=0)
         fused: Tensor = self.fuse(torch.cat([enlarged, shared], dim=1))
         return fused
-
-
-def cosines(embedding: Tensor, text: Tensor) -> Tensor:
-    """Return the cosine of every patch and every row, (N, rows, h, w) float32, of (N, D, h, w) and (rows, D).
-
-    It is computed in single precision: what follows from it is a matter of its third digit.
-
-    >>> cosines(torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1), torch.eye(2)).flatten()
-    tensor([0.6000, 0.8000])
-    """
-    kind = embedding.device.type  # meta, on which costs are counted, has no other precisions to leave
-    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
-        patches, rows = F.normalize(embedding.float(), dim=1), F.normalize(text.float(), dim=1)
-        return torch.einsum("ndhw,kd->nkhw", patches, rows)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

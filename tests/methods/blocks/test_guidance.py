@@ -9,7 +9,6 @@ from torch import Tensor
 
 from semibench.methods.blocks.guidance import (
     average_confident_cross_entropy,
-    class_maximum,
     guidance,
     guidance_loss,
 )
@@ -26,21 +25,6 @@ def likeness(*maps: list[list[float]]) -> Tensor:
 
 def random_logits(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-
-
-# Likeness
-
-
-def test_a_class_is_as_likely_as_the_best_of_its_rows():
-    rows, class_of_row = random_logits(2, 7, 3, 4), torch.tensor([0, 2, 2, 1, 0, 0, 1])
-    found = class_maximum(rows, class_of_row, 3)
-    for index in range(3):
-        assert torch.equal(found[:, index], rows[:, class_of_row == index].max(dim=1).values)
-
-
-def test_one_row_a_class_is_left_as_it_is():
-    rows = random_logits(2, 3, 2, 2)
-    assert torch.equal(class_maximum(rows, torch.arange(3), 3), rows)
 
 
 # Labels

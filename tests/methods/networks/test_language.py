@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from semibench.methods.networks._language import LanguageDecoder, SemanticLayer, cosines, group_norm
+from semibench.methods.networks._language import LanguageDecoder, SemanticLayer, group_norm
 
 REFERENCE = {"embedding": 512, "channels": 128, "rates": (6, 12, 18), "n_layers": 2}
 VOC = {"skips": (768, 768), "skip_channels": (32, 16)}
@@ -112,19 +112,6 @@ def test_it_costs_what_the_reference_costs(n_classes, side, options, fine, expec
 
 
 # What holds for any classes
-
-
-def test_cosines_are_those_of_each_patch_with_each_row():
-    embedding = torch.tensor([[3.0, 0.0], [4.0, 2.0]]).reshape(1, 2, 1, 2)
-    assert cosines(embedding, torch.tensor([[5.0, 0.0], [0.0, 0.1]])).flatten(1).tolist() == [
-        pytest.approx([0.6, 0.0, 0.8, 1.0])
-    ]
-
-
-def test_cosines_keep_their_digits_in_half_precision(features, text):
-    expected = cosines(features[-1], text)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(cosines(features[-1], text), expected)
 
 
 def test_an_order_of_classes_means_nothing(features, text):

@@ -1,0 +1,65 @@
+"""What networks on a dense CLIP have in common."""
+
+import torch.nn.functional as F
+from pydantic import PositiveInt
+from torch import Tensor
+
+from semibench.methods.networks._clip import DenseClip, Trained
+from semibench.methods.networks._clips import Clip, find_kind
+from semibench.methods.networks.base import Features, Network, ParameterGroup
+from semibench.records import Record
+
+
+class ClipNetwork(Network):
+    """A network whose encoder is a CLIP's image tower, which ``start_from`` takes over; as built it has random values."""
+
+    encoder: DenseClip
+    clip: str  # name of the CLIP
+
+    class Config(Record):
+        """Source of every default, where nothing else is said: SemiVL's code, Pascal VOC."""
+
+        encoder: str = "ViT-B-16"  # a CLIP by its name
+        image_size: tuple[PositiveInt, PositiveInt] | None = None  # (H, W) pixels of training images: positions are kept for
+        # them, and logits resized to them before they are to an image's own size; None: CLIP's own, and no second resizing
+        trained: Trained = "attention"  # of CLIP: attention and positions
+        renormalize: bool = False  # to CLIP's statistics, which images of ImageNet's lack; done on Cityscapes alone
+        checkpointing: bool = False  # of CLIP's blocks: activations are computed again in the backward pass
+
+    def start_from(self, clip: Clip, text: Tensor) -> None:
+        """Take over CLIP's image tower; ``text`` (K, D) is what classes are called, for decoders that listen."""
+        self.encoder.load(clip.visual)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return ``encoder``, ``decoder`` and further ones without those of which nothing is trained."""
+        return [group for group in super().parameter_groups() if group.parameters]
+
+    def _build_tower(self, config: Config, levels: tuple[int, ...]) -> DenseClip:
+        kind = find_kind(config.encoder).image
+        height, width = config.image_size or (kind.grid * kind.patch, kind.grid * kind.patch)
+        tower = DenseClip(
+            kind,
+            (height // kind.patch, width // kind.patch),
+            levels,
+            renormalize=config.renormalize,
+            checkpointing=config.checkpointing,
+        )
+        tower.train_only(config.trained)
+        return tower
+
+    def _resize(self, logits: Tensor, *sizes: tuple[int, int] | None) -> Tensor:
+        """Resize logits to one size after the other, in float32."""
+        logits = logits.float()
+        for size in sizes:
+            if size is not None and logits.shape[-2:] != size:
+                logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return logits
+
+
+def after_a_third(name: str) -> int:
+    """Return the number of the block, from 0, after a third of those of the CLIP called ``name``.
+
+    >>> after_a_third("ViT-B-16")
+    4
+    """
+    return find_kind(name).image.layers // 3
