@@ -192,7 +192,7 @@ def test_a_network_that_a_method_is_about_takes_the_protocol_s_values_where_it_m
     protocol: str, encoder: str
 ) -> None:
     network = resolve(Request("zeroshot", load(protocol))).configuration.network.model_dump()
-    assert network == {"name": "maskclip", "encoder": encoder, "renormalize": False}
+    assert network == {"name": "maskclip", "encoder": encoder, "renormalize": False, "image_size": None}
 
 
 def test_a_part_of_the_data_set_makes_the_division_custom() -> None:

@@ -4,6 +4,7 @@ Shapes: R rows, K classes, D channels of an embedding, h x w patches.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -26,8 +27,13 @@ def embed(concepts: Concepts, encode_text: Callable[[Sequence[str]], Tensor], *,
 
 
 def cosines(embedding: Tensor, rows: Tensor) -> Tensor:
-    """Compare embeddings (N, D, h, w) of unit length with such rows (R, D): (N, R, h, w) in [-1, 1]."""
-    return torch.einsum("ndhw,rd->nrhw", embedding, rows)
+    """Compare embeddings (N, D, h, w) of unit length with such rows (R, D): (N, R, h, w) float32 in [-1, 1].
+
+    It is done in single precision: what follows hangs on the third digit.
+    """
+    kind = embedding.device.type  # meta, on which costs are counted, has no other precision to leave
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        return torch.einsum("ndhw,rd->nrhw", embedding.float(), rows.float())
 
 
 def best_of_each_class(scores: Tensor, counts: Sequence[int]) -> Tensor:

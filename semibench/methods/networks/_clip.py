@@ -36,6 +36,10 @@ class Architecture(NamedTuple):
     embedding: int  # D
     grid: int  # patches per side of the pictures that it learnt from
 
+    def grid_of(self, size: tuple[int, int] | None) -> Grid:
+        """Return how many whole patches images of ``size`` (H, W) have; without one, those that it learnt from."""
+        return (size[0] // self.patch, size[1] // self.patch) if size else (self.grid, self.grid)
+
 
 class DenseClip(nn.Module):
     """Map images (N, 3, H, W) to the value paths (N, C, g_h, g_w) of the blocks ``levels``, in that order, and at last to

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor
 
 from semibench.methods.blocks.concepts import best_of_each_class, cosines
@@ -23,6 +24,8 @@ class MaskClip(Network):
         """Which CLIP."""
 
         encoder: Literal["ViT-B-16", "tiny"] = "ViT-B-16"
+        image_size: tuple[PositiveInt, PositiveInt] | None = None  # (H, W) pixels for which positions are resized once, before
+        # they are to an image's own grid; None: CLIP's own
         renormalize: bool = False  # images from ImageNet's statistics to CLIP's, as SemiVL's code does on Cityscapes alone
 
     encoder: DenseClip
@@ -31,7 +34,7 @@ class MaskClip(Network):
     def __init__(self, config: Config, n_classes: int) -> None:
         super().__init__(config, n_classes)
         image = find_kind(config.encoder).image
-        self.encoder = DenseClip(image, (image.grid, image.grid), renormalize=config.renormalize)
+        self.encoder = DenseClip(image, image.grid_of(config.image_size), renormalize=config.renormalize)
         self.encoder.train_only("none")
         self.clip_name = config.encoder
         self.counts: tuple[int, ...] = (1,) * n_classes  # rows of each class
