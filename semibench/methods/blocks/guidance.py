@@ -1,28 +1,23 @@
 """Labels from a frozen vision-language model, and the loss against them (SemiVL).
 
-Shapes: M unlabelled images, K classes, h x w patches, H x W pixels.
+Shapes: M unlabelled images, K classes, H x W pixels.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semibench.methods.blocks.pseudo_labels import Target
-
-TEMPERATURE = 100.0  # that CLIP has learnt: exp of its logit_scale
+from semibench.methods.blocks.pseudo_labels import Target, pseudo_labels
 
 
-def guidance(likeness: Tensor, valid: Tensor, threshold: float, ignore_index: int) -> Tensor:
-    """Return what likenesses (M, K, h, w) say of pixels, (M, H, W) int64; ``ignore_index`` below the threshold or at padding.
+def guidance(logits: Tensor, valid: Tensor, threshold: float, ignore_index: int) -> Tensor:
+    """Return what logits (M, K, H, W) say of pixels, (M, H, W) int64; ``ignore_index`` below the threshold or at padding.
 
-    They are resized to the size of ``valid`` (M, H, W) bool, and only then compared between classes.
-
-    >>> likeness = torch.tensor([[0.30, 0.25], [0.20, 0.24]]).reshape(1, 2, 1, 2)
-    >>> guidance(likeness, torch.ones(1, 1, 2, dtype=torch.bool), 0.9, 255).tolist()
+    >>> logits = torch.tensor([[30.0, 25.0], [20.0, 24.0]]).reshape(1, 2, 1, 2)
+    >>> guidance(logits, torch.ones(1, 1, 2, dtype=torch.bool), 0.9, 255).tolist()
     [[[0, 255]]]
     """
-    resized = F.interpolate(likeness.float(), valid.shape[-2:], mode="bilinear", align_corners=False)
-    confidence, label = (TEMPERATURE * resized).softmax(dim=1).max(dim=1)
+    confidence, label = pseudo_labels(logits)
     return torch.where((confidence >= threshold) & valid, label, ignore_index)
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from semibench.methods.networks._clip import DenseClip, Trained
 from semibench.methods.networks._clips import Clip, find_kind
-from semibench.methods.networks.base import Features, Network, ParameterGroup
+from semibench.methods.networks.base import Network, ParameterGroup
 from semibench.records import Record
 
 
@@ -14,7 +14,7 @@ class ClipNetwork(Network):
     """A network whose encoder is a CLIP's image tower, which ``start_from`` takes over; as built it has random values."""
 
     encoder: DenseClip
-    clip: str  # name of the CLIP
+    clip_name: str
 
     class Config(Record):
         """Source of every default, where nothing else is said: SemiVL's code, Pascal VOC."""
@@ -36,14 +36,8 @@ class ClipNetwork(Network):
 
     def _build_tower(self, config: Config, levels: tuple[int, ...]) -> DenseClip:
         kind = find_kind(config.encoder).image
-        height, width = config.image_size or (kind.grid * kind.patch, kind.grid * kind.patch)
-        tower = DenseClip(
-            kind,
-            (height // kind.patch, width // kind.patch),
-            levels,
-            renormalize=config.renormalize,
-            checkpointing=config.checkpointing,
-        )
+        options = {"renormalize": config.renormalize, "checkpointing": config.checkpointing}
+        tower = DenseClip(kind, kind.grid_of(config.image_size), levels, **options)
         tower.train_only(config.trained)
         return tower
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import Conv2dNormActivation
 
-from semibench.methods.networks._likeness import cosines
+from semibench.methods.blocks.concepts import cosines
 from semibench.methods.networks._pyramid import AtrousPyramid
 from semibench.methods.networks.base import Features
 
@@ -54,7 +54,8 @@ class LanguageDecoder(nn.Module):
     def forward(self, features: Features, text: Tensor) -> Tensor:
         """Map skip features, finest first, and embeddings (N, D, h, w) with class rows (K, D) to logits (N, K, 4h, 4w)."""
         *skips, embedding = features
-        maps = self._by_class(self.spread, cosines(embedding, text).unsqueeze(2))
+        likeness = cosines(F.normalize(embedding.float(), dim=1), F.normalize(text, dim=1))
+        maps = self._by_class(self.spread, likeness.unsqueeze(2))
         coupled = self.couple(maps, text)
         kept = [project(skip) for project, skip in zip(self.skips, reversed(skips), strict=True)]
         return self._by_class(self.draw, coupled, *kept).squeeze(2)

@@ -37,7 +37,7 @@ class Vlg(ClipNetwork):
 
     def __init__(self, config: Config, n_classes: int) -> None:
         super().__init__(config, n_classes)
-        self.clip, self.image_size = config.encoder, config.image_size
+        self.clip_name, self.image_size = config.encoder, config.image_size
         third = after_a_third(config.encoder)
         levels = config.levels if config.levels is not None else (third,) if config.conv_encoder else (0, third)
         self.encoder = self._build_tower(config, levels)
