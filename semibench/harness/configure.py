@@ -64,7 +64,7 @@ class Request:
     method: str
     protocol: Protocol
     seed: int = 0
-    division: Literal["controlled", "published"] = "controlled"
+    division: Literal["controlled", "published"] | None = None  # None = the method's usual one
     rule: str | None = None  # evaluation rule; None = the published one where the division is, else the protocol's
     file: Path | None = None
     settings: tuple[str, ...] = ()  # "section.key=value"
@@ -112,7 +112,9 @@ def resolve(request: Request) -> Resolved:
     tell it apart by its digest. Raises UsageError naming unknown keys, with the nearest ones that exist.
     """
     method = plugins.find_class(plugins.METHOD, request.method, Method)
-    request = replace(request, method=plugins.real_name(plugins.METHOD, request.method))  # two names, one run
+    name = plugins.real_name(plugins.METHOD, request.method)  # two names, one run
+    usual = method.usual_division if request.protocol.dataset in method.published else "controlled"
+    request = replace(request, method=name, division=request.division or usual)
     declared = _declared(request, method)
     by_hand = [*_from_file(request), *_from_settings(request.settings)]
     merged, origins = _stack([*declared, *by_hand])

@@ -96,6 +96,9 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[Record]]
     views: Views = Views()
     network_name: ClassVar[str | None] = None  # the network that the method is about; None: takes the run's
+    usual_division: ClassVar[Literal["controlled", "published"]] = (
+        "controlled"  # where the user names none and data set has one
+    )
     trains: ClassVar[bool] = True  # False: a run takes no steps, whatever its recipe says; there are neither losses nor groups
     published: ClassVar[Mapping[str, Published]] = {}  # data set -> the authors' own settings
     provenance: ClassVar[Literal["official code", "other code", "paper", "reconstruction"]] = (

@@ -72,8 +72,9 @@ seeds = click.option(
 def configuration(command: Command) -> Command:
     """Add the options that set values, handed on as one ``settings`` tuple beside ``division``, ``rule`` and ``config``."""
 
-    @click.option("--division", type=click.Choice(["controlled", "published"]), default="controlled", show_default=True,
-                  help="The protocol's recipe, or the method's own for this data set.")  # fmt: skip
+    @click.option("--division", type=click.Choice(["controlled", "published"]),
+                  help="The protocol's recipe, or the method's own for this data set.  [default: controlled; published for "
+                  "a method that has a backbone of its own]")  # fmt: skip
     @rule
     @click.option("--config", type=click.Path(path_type=Path), help="TOML file of values, such as 'semibench show' prints.")
     @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set one value, such as recipe.steps=60.")
@@ -92,7 +93,7 @@ def requests(
     method: str,
     protocol: str,
     seeds: tuple[int, ...],
-    division: Literal["controlled", "published"],
+    division: Literal["controlled", "published"] | None,
     rule: str | None,
     config: Path | None,
     settings: tuple[str, ...],
