@@ -21,10 +21,12 @@ def describe(protocol: Protocol) -> dict[str, Any]:
         "version": protocol.version,
         "lists": pins.state(entry),
         "labeled": {
-            "count": _count(protocol),
+            "count": protocol.sizes[0],
             **(protocol.list.model_dump() if protocol.list else {"source": _rule(protocol)}),
         },
-        "unlabeled": own.model_dump(exclude_none=True) if own else {"count": _rest(protocol), "source": "the rest of the pool"},
+        "unlabeled": own.model_dump(exclude_none=True)
+        if own
+        else {"count": protocol.sizes[1], "source": "the rest of the pool"},
         "pool": protocol.pool,
         "subsets": {name: subset.model_dump(exclude_none=True) for name, subset in protocol.subsets.items()},
         "evaluation": protocol.evaluation,
@@ -52,14 +54,6 @@ def describe_data(protocol: Protocol, shelf: Shelf) -> dict[str, Any]:
             return found | {"images_per_class": f"not known: {error}"}
         found |= counts._asdict() if counts.images_on_disk else {"images_on_disk": 0}
     return found
-
-
-def _count(protocol: Protocol) -> int:
-    return protocol.subsets[protocol.pool].count if protocol.labeled == "all" else protocol.labeled
-
-
-def _rest(protocol: Protocol) -> int:
-    return protocol.subsets[protocol.pool].count - _count(protocol)
 
 
 def _rule(protocol: Protocol) -> str:

@@ -97,6 +97,13 @@ class Protocol(Record):
             raise unknown("evaluation rule", name, self.rules, f"{self.dataset} has {', '.join(sorted(self.rules))}.")
         return EvaluationRule.model_validate(self.rules[name].model_dump(exclude={"source"}))
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many labelled and how many unlabelled images it has, which is known without any list."""
+        pool = self.subsets[self.pool].count
+        labeled = pool if self.labeled == "all" else self.labeled
+        return labeled, self.unlabeled.count if self.unlabeled else pool - labeled
+
     def split(self, dataset: Dataset, *, partial: bool = False) -> Split:
         """Return the lists of this protocol, checked against their digests; ``partial`` keeps what is on disk of them.
 
