@@ -44,15 +44,12 @@ from semibench.methods.networks._frozen import Frozen
 from semibench.methods.networks.base import Network, ParameterGroup
 from semibench.methods.networks.maskclip import MaskClip
 from semibench.methods.networks.vlg import Vlg
-from semibench.methods.unimatch import CITYSCAPES, COCO, VOC
 from semibench.protocols.concepts import Concepts, choose
-from semibench.protocols.recipe import Options, Published, Reported
+from semibench.protocols.recipe import Options, Published
 from semibench.records import Record
 
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-ADE20K = [f"ade20k-{count}@classic" for count in (316, 632, 1263, 2526)]
 
 
 class SemiVL(Method):
@@ -211,16 +208,3 @@ SemiVL.published = {
         network={"renormalize": True, "conv_encoder": "resnet101c", "skip_channels": [32, 32]},
     ),
 }
-
-
-def _reported(protocols: list[str], *miou: float) -> Reported:
-    source = "LiheYoung/UniMatch-V2, README"
-    return Reported(source=source, network="CLIP ViT-B/16", miou=dict(zip(protocols, miou, strict=True)), checkpoint="best")
-
-
-SemiVL.reported = (
-    _reported(VOC, 0.840, 0.856, 0.860, 0.867, 0.873),
-    _reported(CITYSCAPES, 0.779, 0.794, 0.803, 0.806),
-    _reported(ADE20K, 0.337, 0.351, 0.372, 0.394),
-    _reported(COCO, 0.501, 0.528, 0.536, 0.554, 0.565),
-)

@@ -50,6 +50,8 @@ def build_contour_encoder(name: str) -> tuple[nn.Module, int]:
 
     It maps images (N, 3, H, W) to a list of that map alone. Raises UsageError when there is no such encoder.
     """
+    import timm
+
     if name not in timm.list_models():
         raise unknown("encoder", name, timm.list_models(), "Set network.conv_encoder to one of timm's models.")
     encoder = _create(name, LAST_STRIDE, is_low_only=True)
