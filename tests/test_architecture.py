@@ -136,7 +136,19 @@ def defined_in(module: str) -> list[type[BaseModel]]:
 def config_of(kind: plugins.Kind, base: type[Method] | type[Network]) -> list[object]:
     parts = [(name, plugins.find_class(kind, name, base)) for name in plugins.summaries(kind)]
     own = [(name, part) for name, part in parts if part.__module__.startswith("semibench.")]
-    return [pytest.param(part.Config, [f"{part.__module__.replace('.', '/')}.py"], id=name) for name, part in own]
+    return [pytest.param(part.Config, [name_of_module(module) for module in origins(part)], id=name) for name, part in own]
+
+
+def origins(part: type[Method] | type[Network]) -> set[str]:
+    """Return the modules that a part and its configuration are from: a base class reads its own values."""
+    return {
+        part.__module__,
+        *(base.__module__ for base in part.Config.__mro__ if base.__module__.startswith("semibench.methods.")),
+    }
+
+
+def name_of_module(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
 
 
 def anywhere() -> list[object]:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from semibench.harness.build import build_method
 from semibench.harness.configure import Configuration, Request, resolve
-from semibench.harness.conformance.subject import draw
+from semibench.harness.conformance.subject import draw, masked
 from semibench.harness.memory import Memory, estimate_memory
 from semibench.methods.method import Method, Progress
 from semibench.protocols.protocol import load
@@ -39,7 +39,7 @@ def kept(configuration: Configuration, n: int = 4) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = method(draw(method.views, n, n), Progress(0, 1))
+        output = method(masked(draw(method.views, n, n), 0), Progress(0, 1))
         torch.stack([loss.float() for loss in output.losses.values()]).sum()
     return sum(size for place, (size, _) in storages.items() if place not in own)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from semibench.errors import UsageError
-from semibench.harness.conformance.subject import CLASSES, draw
+from semibench.harness.conformance.subject import CLASSES, VOID, draw
 from semibench.harness.schedules import multiplier
 from semibench.methods.method import Batch, Crop, Labeled, Progress, StepOutput, Task
 from semibench.methods.networks._clip_network import ClipNetwork
@@ -201,7 +201,7 @@ def test_no_weight_is_no_guidance_and_no_second_clip(build: Build) -> None:
 
 
 def test_the_frozen_clip_is_in_no_checkpoint_and_is_not_trained(task: Task) -> None:
-    method = example(replace(task, class_names=CLASSES))
+    method = example(replace(task, class_names=CLASSES, ignore_index=VOID))
     before = {name: tensor.clone() for name, tensor in method.guide.network.state_dict().items()}
     torch.stack(list(method(draw(method.views), START).losses.values())).sum().backward()
     assert not any("guide" in name for name in method.state_dict())
@@ -212,7 +212,7 @@ def test_the_frozen_clip_is_in_no_checkpoint_and_is_not_trained(task: Task) -> N
 def test_guidance_costs_no_gradient_memory(task: Task) -> None:
     kept = []
     for weight in (0.0, 0.1):
-        method, tensors = example(replace(task, class_names=CLASSES), guidance_weight=weight), {}
+        method, tensors = example(replace(task, class_names=CLASSES, ignore_index=VOID), guidance_weight=weight), {}
 
         def pack(tensor: Tensor, tensors: dict[int, Tensor] = tensors) -> Tensor:
             tensors[tensor.untyped_storage().data_ptr()] = tensor
