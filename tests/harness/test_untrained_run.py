@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from safetensors.torch import save_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from semibench.harness.cli import main
 from semibench.hashing import digest_file
-from semibench.methods.networks._clip_files import to_clip_tensors
+from semibench.methods.networks import _clip_files
+from semibench.methods.networks._clip_files import to_clip_tensors, to_metadata
 from semibench.methods.networks._clip_text import build_text_tower
 from semibench.methods.networks._clips import TINY, find_kind, stand_in
 from semibench.protocols.datasets.shapes import Shapes
@@ -39,7 +41,8 @@ def clip(tmp_path: Path) -> Path:
     text = dict(build_text_tower(kind.text, kind.image.embedding).named_parameters())
     path = tmp_path / "clip.safetensors"
     about = {"words": f"a photo of wheel {CLASSES}", "trained_on": "nothing"}
-    save_file(to_clip_tensors(stand_in(TINY).visual) | {name: t.detach() for name, t in text.items()}, path, metadata=about)
+    tensors = to_clip_tensors(stand_in(TINY).visual) | {name: tensor.detach() for name, tensor in text.items()}
+    save_file(tensors, path, metadata=to_metadata(about))
     return path
 
 
@@ -77,3 +80,16 @@ def test_one_s_own_words_for_the_classes_come_in_a_file_and_make_another_run(cal
 
 def test_a_dry_run_says_that_nothing_is_trained(call: Call, clip: Path, tmp_path: Path) -> None:
     assert "training   none" in call(*wanted(tmp_path, clip, "--dry-run"))
+
+
+def test_a_clip_s_usual_weights_are_part_of_a_run_s_identity(
+    call: Call, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_clip_files, "SHIPPED", clip)
+    dry = ["run", "--method", "zeroshot", "--protocol", "shapes-16", "--output", tmp_path / "runs", "--dry-run", "--json"]
+    first = json.loads(call(*dry))[0]["run_id"]
+    assert json.loads(call(*dry))[0]["run_id"] == first
+    save_file(
+        {**load_file(clip), "logit_scale": torch.zeros(())}, clip, metadata=to_metadata({"words": f"a photo of {CLASSES}"})
+    )
+    assert json.loads(call(*dry))[0]["run_id"] != first

@@ -1,5 +1,6 @@
 """Open a CLIP: a local file, the one that comes with semibench, or open_clip's download."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from semibench.methods.networks._clips import TINY, Clip, find_kind
 from semibench.methods.networks._weights import WeightReport, read_metadata, read_tensors
 
 SHIPPED = Path(__file__).with_name("tiny_clip.safetensors")
+_ABOUT = "clip"  # key of a file's metadata: words, trained_on
 _TAG = "openai"  # of the weights that open_clip downloads
 _NAMES = {  # of what DenseClip names otherwise than CLIP's files
     "class_token": "class_embedding",
@@ -31,7 +33,7 @@ def open_clip_file(name: str, path: Path | None) -> tuple[Clip, WeightReport]:
     """
     kind = find_kind(name)
     path = path or (SHIPPED if name == TINY else _download(name))
-    tensors, about = read_tensors(path), read_metadata(path)
+    tensors, about = read_tensors(path), _read_about(path)
     with torch.device("meta"):
         image_tower = DenseClip(kind.image, (kind.image.grid, kind.image.grid)).state_dict()
         text_tower = build_text_tower(kind.text, kind.image.embedding).state_dict()
@@ -64,6 +66,16 @@ def to_clip_tensors(visual: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of ``DenseClip`` as CLIP's files hold them."""
     named = {to_clip_name(own): tensor for own, tensor in visual.items()}
     return named | {"visual.proj": named["visual.proj"][:, :, 0, 0].mT.contiguous()}  # a matrix there, a convolution here
+
+
+def to_metadata(about: Mapping[str, str]) -> dict[str, str]:
+    """Return what a .safetensors file is to say about its CLIP: one entry, since safetensors writes several in any order."""
+    return {_ABOUT: json.dumps(about)}
+
+
+def _read_about(path: Path) -> dict[str, str]:
+    about: dict[str, str] = json.loads(read_metadata(path).get(_ABOUT, "{}"))
+    return about
 
 
 def _to_own(own: str, tensor: Tensor) -> Tensor:
