@@ -17,8 +17,8 @@ Deviations
 - Cityscapes weighs each image by its mean confidence for any number of images; the reference is right for one a GPU alone.
 - Published recipes cut a batch into as many parts as the reference has GPUs, so that means are over the same images; batch
   statistics on Cityscapes are those of a part. That fits a GPU of 24 GB; ``recipe.accumulation = 1`` is faster on a larger one.
-- Cityscapes: 83,760 steps, there rounded up to whole epochs; its convolutional encoder starts at random, unless a file of
-  weights is given for the whole network. VOC, as UniMatch, has up to one step an epoch less.
+- Cityscapes: 83,760 steps, there rounded up to whole epochs; its convolutional encoder starts at random, there from ImageNet
+  weights: the one file of weights is the CLIP's. VOC, as UniMatch, has up to one step an epoch less.
 - The reference decays no norm or bias less than other tensors, though its configuration seems to: nor do the recipes here.
 """
 
