@@ -93,8 +93,9 @@ def _identity(run: Run) -> Iterator[str]:
 def _steps(run: Run) -> Iterator[str]:
     """Yield where planned and done steps differ."""
     result = run.result
+    trains = result.steps > 0 or result.cost.trainable_parameters > 0  # a method that has nothing to train takes no step
     planned = result.recipe.get("steps")
-    if planned is not None and planned != result.steps:
+    if trains and planned is not None and planned != result.steps:
         yield f"{result.steps} steps were done, the recipe plans {planned}"
     if result.last.step != result.steps:
         yield f"the last checkpoint is of step {result.last.step} of {result.steps}"

@@ -33,6 +33,16 @@ def test_what_a_run_wrote_is_without_a_problem(save_run, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("trainable", "is_problem"), [(0, False), (7, True)])
+def test_no_step_is_right_for_what_has_nothing_to_train_alone(save_run, tmp_path, trainable, is_problem):
+    def idle(data):
+        data["steps"] = data["last"]["step"] = data["best"]["step"] = 0
+        data["cost"]["trainable_parameters"] = trainable
+
+    _edit(save_run(), idle)
+    assert (("steps", "0 steps were done, the recipe plans 60") in _problems(tmp_path)) == is_problem
+
+
 def _everywhere(data, **values):
     for place in (data, data["last"], data["best"]):
         place.update({key: value for key, value in values.items() if key in place})
