@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from semibench.methods.method import Batch, Crop, Labeled, Method, Progress, Views
+from semibench.harness.rehearsal import blank, part_seeds
+from semibench.methods.method import Batch, Method, Progress
 from semibench.methods.networks._frozen import Frozen
 from semibench.protocols.recipe import SGD, Recipe
 
@@ -35,14 +36,13 @@ def estimate_memory(build: Callable[[], Method], recipe: Recipe) -> Memory | Non
     Tensors are fake: they have shapes, types and sizes of storage, but no numbers. Activations are what the graph of one part
     of a batch keeps, each storage once. Attention is fused, as it is on a GPU.
     """
-    n, m = recipe.batch.labeled // recipe.accumulation, recipe.batch.unlabeled // recipe.accumulation
-    seeds = torch.arange(n), torch.arange(m)  # real: from them follows what a method draws
+    seeds = part_seeds(recipe)
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             method = build().train()
             held = [tensor for module in _modules(method) for tensor in (*module.parameters(), *module.buffers())]
             trained = [parameter for group in method.parameter_groups() for parameter in group.parameters]
-            kept = _kept(method, _blank(recipe.crop, method.views, *seeds), recipe.precision)
+            kept = _kept(method, blank(method.views, recipe.crop, seeds, "cpu"), recipe.precision)
             own = _storages(held)
             activations = sum(size for storage, size in _storages(kept).items() if storage not in own)
     except RuntimeError:  # fake tensors have no error of their own for whatever wants to see numbers
@@ -76,18 +76,3 @@ def _kept(method: Method, batch: Batch, precision: str) -> list[Tensor]:
 def _storages(tensors: Iterable[Tensor]) -> dict[int, int]:
     """Return the size in bytes of each storage, by its address."""
     return {storage._cdata: storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}
-
-
-def _blank(size: tuple[int, int], views: Views, labeled: Tensor, unlabeled: Tensor) -> Batch:
-    """Return a batch as a method sees it, of as many images as there are seeds."""
-
-    def images(count: int) -> Tensor:
-        return torch.zeros(count, 3, *size)
-
-    def crops() -> tuple[Crop, ...]:
-        m = len(unlabeled)
-        strong = tuple(images(m) for _ in range(views.strong))
-        return tuple(Crop(images(m), strong, torch.ones(m, *size, dtype=torch.bool), unlabeled) for _ in range(views.crops))
-
-    masks = torch.zeros(len(labeled), *size, dtype=torch.int64)
-    return Batch(Labeled(images(len(labeled)), masks, labeled), crops(), crops() if views.partner != "none" else ())

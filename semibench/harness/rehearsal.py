@@ -17,7 +17,7 @@ def rehearse(method: Method, recipe: Recipe) -> None:
     torch's and timm's own refusals of sizes as a UsageError. A method that reads numbers off its tensors gets no further than
     there: what it refuses later shows in its first step.
     """
-    batch = _blank(method.views, recipe)
+    batch = blank(method.views, recipe.crop, part_seeds(recipe), "meta")
     try:
         with suppress(RuntimeError, TypeError):  # of numbers that do not exist
             method.to("meta").train()(batch, Progress(0, 1))
@@ -29,13 +29,24 @@ def rehearse(method: Method, recipe: Recipe) -> None:
         ) from error
 
 
-def _blank(views: Views, recipe: Recipe) -> Batch:
-    """Return a batch of the size of one forward pass, on the meta device but for the seeds, of which methods draw."""
+def part_seeds(recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Return seeds (N,) and (M,) for one of the parts that a batch is accumulated from: real ones, of which methods draw."""
     n, m = (size // recipe.accumulation for size in (recipe.batch.labeled, recipe.batch.unlabeled))
+    return torch.arange(n), torch.arange(m)
+
+
+def blank(views: Views, size: tuple[int, int], seeds: tuple[Tensor, Tensor], device: str) -> Batch:
+    """Return a batch as a method sees it, without numbers, of as many images (H, W) of each kind as there are seeds."""
+    of_labeled, of_unlabeled = seeds
 
     def pixels(count: int, *channels: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.empty(count, *channels, *recipe.crop, dtype=dtype, device="meta")
+        return torch.empty(count, *channels, *size, dtype=dtype, device=device)
 
-    crop = Crop(pixels(m, 3), (pixels(m, 3),) * views.strong, pixels(m, dtype=torch.bool), torch.arange(m))
-    labeled = Labeled(pixels(n, 3), pixels(n, dtype=torch.int64), torch.arange(n))
-    return Batch(labeled, (crop,) * views.crops, (crop,) * views.crops if views.partner != "none" else ())
+    def crops() -> tuple[Crop, ...]:
+        m = len(of_unlabeled)
+        strong = tuple(pixels(m, 3) for _ in range(views.strong))
+        return tuple(Crop(pixels(m, 3), strong, pixels(m, dtype=torch.bool), of_unlabeled) for _ in range(views.crops))
+
+    n = len(of_labeled)
+    labeled = Labeled(pixels(n, 3), pixels(n, dtype=torch.int64), of_labeled)
+    return Batch(labeled, crops(), crops() if views.partner != "none" else ())
