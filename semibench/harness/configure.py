@@ -1,8 +1,7 @@
 """From defaults, protocol, file and command line to one configuration, each value with its origin."""
 
-import copy
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from pydantic_core import ErrorDetails
 from semibench import plugins
 from semibench.errors import UsageError
 from semibench.harness import toml
+from semibench.harness.layers import Layer, flatten, stack
 from semibench.methods.method import Method
 from semibench.methods.networks.base import Network
 from semibench.protocols.protocol import EvaluationRule, Protocol
@@ -108,8 +108,9 @@ def resolve(request: Request) -> Resolved:
     """Return the complete configuration of a request.
 
     Later sources win: defaults, the division's settings, the file, ``--set``. A value set by hand that departs from the
-    division makes it ``custom``, and so does a part of the data set. Another evaluation rule of the protocol does not: tables
-    tell it apart by its digest. Raises UsageError naming unknown keys, with the nearest ones that exist.
+    division makes it ``custom``, and so do a part of the data set and a method that cannot take the controlled backbone.
+    Another evaluation rule of the protocol does not: tables tell it apart by its digest. Raises UsageError naming unknown
+    keys, with the nearest ones that exist.
     """
     method = plugins.find_class(plugins.METHOD, request.method, Method)
     name = plugins.real_name(plugins.METHOD, request.method)  # two names, one run
@@ -117,17 +118,18 @@ def resolve(request: Request) -> Resolved:
     request = replace(request, method=name, division=request.division or usual)
     declared = _declared(request, method)
     by_hand = [*_from_file(request), *_from_settings(request.settings)]
-    merged, origins = _stack([*declared, *by_hand])
+    merged, origins = stack([*declared, *by_hand])
     origins |= _OPTIONS
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
     configuration = parse(merged, source)
     keys = [key for key, _ in flatten(configuration.model_dump(mode="json"))]
     resolved = Resolved(configuration, {key: origins.get(key, "default") for key in keys})
-    unchanged = not by_hand or Resolved(parse(_stack(declared)[0], "the protocol"), {}).deciding() == resolved.deciding()
-    if unchanged and not configuration.run.partial:
-        return resolved
-    custom = configuration.model_copy(update={"division": "custom"})
-    return Resolved(custom, {**resolved.origins, "division": "set by hand"})
+    is_changed = by_hand and Resolved(parse(stack(declared)[0], "the protocol"), {}).deciding() != resolved.deciding()
+    if is_changed or configuration.run.partial:
+        return _customize(resolved, "set by hand")
+    if request.division == "controlled" and not _has_backbone(declared, request.protocol):
+        return _customize(resolved, f"{request.method} cannot take the protocol's encoder")
+    return resolved
 
 
 def parse(document: Mapping[str, Any], source: str) -> Configuration:
@@ -140,17 +142,14 @@ def parse(document: Mapping[str, Any], source: str) -> Configuration:
     return _model(method, network).parse(toml.with_nulls(document), source)
 
 
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of the leaves; an empty table is a leaf.
+def _customize(resolved: Resolved, reason: str) -> Resolved:
+    custom = resolved.configuration.model_copy(update={"division": "custom"})
+    return Resolved(custom, {**resolved.origins, "division": reason})
 
-    >>> list(flatten({"a": {"b": 1}, "c": [2]}))
-    [('a.b', 1), ('c', [2])]
-    """
-    for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+
+def _has_backbone(declared: list[Layer], protocol: Protocol) -> bool:
+    network = stack(declared)[0]["network"]
+    return bool(network.get("encoder") == protocol.network.get("encoder"))
 
 
 def _located(method: Record) -> set[str]:
@@ -168,17 +167,7 @@ def _part(document: Mapping[str, Any], section: str, source: str) -> str:
     return str(table["name"])
 
 
-def _stack(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return layers merged, later ones over earlier ones, and the origin of each value."""
-    merged: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for origin, layer in layers:
-        _merge(merged, layer)
-        origins |= {key: origin for key, _ in flatten(layer)}
-    return merged, origins
-
-
-def _declared(request: Request, method: type[Method]) -> list[tuple[str, dict[str, Any]]]:
+def _declared(request: Request, method: type[Method]) -> list[Layer]:
     """Return what the division and the evaluation rule say, before anything is set by hand."""
     protocol = request.protocol
     layer: dict[str, Any] = {
@@ -205,7 +194,7 @@ def _declared(request: Request, method: type[Method]) -> list[tuple[str, dict[st
     return [(f"published: {published.source}", layer), _rule(protocol, request.rule or published.rule)]
 
 
-def _rule(protocol: Protocol, name: str | None) -> tuple[str, dict[str, Any]]:
+def _rule(protocol: Protocol, name: str | None) -> Layer:
     name = name or protocol.evaluation
     return f"rule '{name}' of {protocol.dataset}", {"evaluation": protocol.rule(name).model_dump(mode="json")}
 
@@ -234,7 +223,7 @@ def _errors(config: type[Record], data: Mapping[str, Any]) -> list[ErrorDetails]
     return []
 
 
-def _from_file(request: Request) -> list[tuple[str, dict[str, Any]]]:
+def _from_file(request: Request) -> list[Layer]:
     if request.file is None:
         return []
     try:
@@ -253,7 +242,7 @@ def _from_file(request: Request) -> list[tuple[str, dict[str, Any]]]:
     return [(request.file.name, layer)]
 
 
-def _from_settings(settings: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+def _from_settings(settings: Iterable[str]) -> list[Layer]:
     layers = []
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -267,20 +256,6 @@ def _from_settings(settings: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
             value = {part: value}
         layers.append(("--set", value))
     return layers
-
-
-def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    for key, value in layer.items():
-        former = target.get(key)
-        if isinstance(value, Mapping) and isinstance(former, dict) and not _is_another(key, former, value):
-            _merge(former, value)
-        else:
-            target[key] = copy.deepcopy(value)
-
-
-def _is_another(key: str, former: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    """Return whether a table names another part, whose keys are others than those of the part before."""
-    return key in ("network", "optimizer") and value.get("name", former.get("name")) != former.get("name")
 
 
 def _model(method: type[Method], network: type[Network]) -> type[Configuration]:

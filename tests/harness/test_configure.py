@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from semibench.errors import UsageError
-from semibench.harness.configure import Request, Resolved, flatten, resolve
+from semibench.harness.configure import Request, Resolved, resolve
+from semibench.harness.layers import flatten
 from semibench.methods.supervised import Supervised
 from semibench.protocols.protocol import load
 from semibench.protocols.recipe import Published
@@ -200,3 +201,9 @@ def test_a_part_of_the_data_set_makes_the_division_custom() -> None:
     assert resolved.configuration.division == "custom"
     assert resolved.origins["run.partial"] == "--set"
     assert ask("run.partial=false").configuration.division == "controlled"
+
+
+@pytest.mark.parametrize(("method", "division"), [("zeroshot", "custom"), ("supervised", "controlled")])
+def test_a_method_on_another_backbone_than_the_protocol_s_has_no_controlled_row(method: str, division: str) -> None:
+    request = Request(method=method, protocol=load("voc-92"), division="controlled")
+    assert resolve(request).configuration.division == division

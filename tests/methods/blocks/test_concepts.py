@@ -1,5 +1,6 @@
 """Rows of text for classes; and, where they are at hand, the embeddings that SemiVL's authors made."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semibench.methods.blocks.concepts import best_of_each_class, cosines, embed
+from semibench.methods.networks._clip_files import open_clip_file
 from semibench.protocols.concepts import Concepts, definitions
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "text_embeddings"
@@ -113,3 +115,13 @@ def test_averages_are_the_reference_s_but_for_lengths_that_its_rows_no_longer_ha
     rows = iter(read("cityscapes_concept3_single"))
     ours = embed(definitions("cityscapes")["concept3"], lambda texts: torch.stack([next(rows) for _ in texts]), average=True)
     assert F.cosine_similarity(ours, read("cityscapes_conceptavg3_single")).min() > 0.999
+
+
+@needs_files
+@pytest.mark.skipif("SEMIBENCH_CLIP" not in os.environ, reason="SEMIBENCH_CLIP names no file of ViT-B-16's weights")
+@pytest.mark.parametrize("name", FILES)
+def test_our_rows_of_the_same_clip_are_the_reference_s(name):
+    dataset, definition, _ = FILES[name]
+    clip, _ = open_clip_file("ViT-B-16", Path(os.environ["SEMIBENCH_CLIP"]))
+    rows = embed(definitions(dataset)[definition], clip.encode_text)
+    assert float((rows * F.normalize(read(name), dim=1)).sum(dim=1).min()) > 0.999

@@ -1,0 +1,44 @@
+"""Layers of options, merged, with the origin of every value."""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any  # options are whatever a part declares
+
+Layer = tuple[str, Mapping[str, Any]]  # origin, nested options
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of the leaves; an empty table is a leaf.
+
+    >>> list(flatten({"a": {"b": 1}, "c": [2]}))
+    [('a.b', 1), ('c', [2])]
+    """
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def stack(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return layers merged, later ones over earlier ones, and the origin of each value."""
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        _merge(merged, layer)
+        origins |= {key: origin for key, _ in flatten(layer)}
+    return merged, origins
+
+
+def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        former = target.get(key)
+        if isinstance(value, Mapping) and isinstance(former, dict) and not _is_another(key, former, value):
+            _merge(former, value)
+        else:
+            target[key] = copy.deepcopy(value)
+
+
+def _is_another(key: str, former: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Return whether a table names another part, whose keys are others than those of the part before."""
+    return key in ("network", "optimizer") and value.get("name", former.get("name")) != former.get("name")
