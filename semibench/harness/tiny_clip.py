@@ -40,7 +40,7 @@ PATCHES = 6  # that a phrase must explain: about a tenth of a picture, as an obj
 class Schedule(NamedTuple):
     """How long and how fast; our choice."""
 
-    steps: int = 2000
+    steps: int = 8000
     pictures: int = 32  # per step
     rate: float = 1e-3  # highest, of a cosine after a warm-up
     warmup: int = 100  # steps
