@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from semibench.errors import RunFailedError, UsageError
 from semibench.harness import checkpoint
-from semibench.harness.engines import native
+from semibench.harness.engines import _training, native
 from semibench.harness.engines.base import Callback, Plan, TrainState
 from semibench.harness.engines.native import NativeEngine
 from semibench.harness.optimizers import build_optimizer
@@ -154,7 +154,7 @@ def test_the_order_of_a_step_is_that_of_the_contract(monkeypatch: pytest.MonkeyP
     note(AcceleratedOptimizer, "zero_grad")
     note(AcceleratedOptimizer, "step")
     note(native.Accelerator, "backward")
-    note(native, "set_learning_rate")
+    note(_training, "set_learning_rate")
     plan = Plan(recipe(accumulation=2), TOTAL, 0, "cpu")
     NativeEngine().fit(Noted(), batches, plan, [Watch()], resume_from=None)
     parts = ["forward", "zero_grad", "backward", "forward", "backward"]
