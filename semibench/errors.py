@@ -32,6 +32,10 @@ class UsageError(SemibenchError):
     exit_code = 2
 
 
+class MissingPackageError(UsageError):
+    """A part needs a package that is optional, and not installed here (exit code 2)."""
+
+
 class NotConformantError(SemibenchError):
     """What was asked for would break comparability (exit code 3)."""
 

@@ -88,7 +88,7 @@ def test_other_packages_offer_parts_in_a_group_of_their_kind(kind, group):
     [
         (plugins.METHOD, "Run 'semibench list methods'."),
         (plugins.DATASET, "Run 'semibench list datasets'."),
-        (plugins.ENGINE, "Known: native."),
+        (plugins.ENGINE, "Known: auto, detectron2, native."),
     ],
     ids=["method", "data set", "engine"],
 )

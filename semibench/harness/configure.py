@@ -34,7 +34,7 @@ _DECIDING = ("method", "network", "recipe", "evaluation")  # sections that decid
 class RunOptions(Record):
     """How a run is carried out; of this ``partial`` alone changes a score, and the protocol's digest with it."""
 
-    engine: str = "native"
+    engine: str = "auto"  # auto | native | detectron2; auto = detectron2 where it can be imported
     device: str = "auto"  # auto | cpu | cuda | cuda:<n> | mps
     workers: Annotated[int, Field(ge=0)] = 1  # processes that prepare batches
     threads: PositiveInt | None = None  # of torch; None = one per core. Another number changes the last bits of sums

@@ -101,7 +101,7 @@ def _check_parts(
     Return what was read of weight files.
     """
     recipe = configuration.recipe
-    plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)
+    plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)()
     check_precision(recipe.precision, environment.choose_device(configuration.run.device))
     method, reports = build_method(configuration, dataset, weights, teachers.load)
     BatchSource(dataset, split, recipe, method.views, configuration.seed)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from semibench import plugins
 from semibench.harness import cost, environment
 from semibench.harness.engines.base import FitSummary
 from semibench.harness.evaluate import Evaluation, to_scores
@@ -107,7 +108,7 @@ def _provenance(prepared: Prepared, finished: Finished) -> record.Provenance:
     return record.Provenance(
         semibench=versions.pop("semibench"),
         numerics=NUMERICS,
-        engine=prepared.configuration.run.engine,
+        engine=plugins.real_name(plugins.ENGINE, prepared.configuration.run.engine),
         device=finished.fit.device,
         machine=environment.machine(finished.fit.device),
         threads=torch.get_num_threads(),

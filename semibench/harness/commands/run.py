@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @_options.data_root
 @_options.weights
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
+@click.option("--engine", help="auto, native or detectron2; short for --set run.engine=…")
 @click.option("--device", help="auto, cpu, cuda, cuda:<n> or mps; short for --set run.device=…")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that prepare batches; short for --set run.workers=…")
 @click.option(
@@ -32,6 +33,7 @@ def command(
     data_root: Path | None,
     weights: Path | None,
     output: Path,
+    engine: str | None,
     device: str | None,
     workers: int | None,
     dry_run: bool,
@@ -52,7 +54,7 @@ def command(
     from semibench.harness.prepare import Order, prepare
     from semibench.harness.run import run
 
-    flags = {"run.device": device, "run.workers": workers}
+    flags = {"run.engine": engine, "run.device": device, "run.workers": workers}
     settings += tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
     done: list[str] = []  # JSON documents
     try:

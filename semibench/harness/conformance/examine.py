@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from semibench.errors import SemibenchError, UsageError
+from semibench.errors import MissingPackageError, SemibenchError, UsageError
 from semibench.harness.conformance.checks import Check
 from semibench.harness.conformance.demands import BrokenPromiseError
 from semibench.harness.conformance.report import Finding
@@ -26,6 +26,8 @@ def examine(subject: Subject, check: Check) -> Finding:
             check.verify(subject)
     except BrokenPromiseError as error:
         outcome, detail = "broken", str(error)
+    except MissingPackageError as error:
+        outcome, detail = "refused", str(error)
     except SemibenchError as error:
         outcome, detail = "refused" if check.may_refuse or not subject.method_class.trains else "broken", str(error)
     except Exception as error:  # a method may raise anything
