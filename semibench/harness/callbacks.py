@@ -3,21 +3,16 @@
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from semibench.errors import SemibenchError
+from semibench.harness import signals
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
 from semibench.harness.progress import Meter
-
-
-class InterruptedRunError(SemibenchError):
-    """The user or the system asked the run to stop; it saved its state (exit code 130, as a shell's for Ctrl-C)."""
-
-    exit_code = 130
 
 
 class Log(Callback):
@@ -109,33 +104,53 @@ class Evaluate(Callback):
 
 
 class SaveOnSignal(Callback):
-    """On the first Ctrl-C or SIGTERM finish the step, save and raise InterruptedRunError; a second Ctrl-C ends at once."""
+    """On the first signal finish the step, save and raise InterruptedRunError; a second Ctrl-C ends at once.
+
+    It stands before ``Evaluate``, so that nothing is scored any more: the resumed run makes up for that.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.received: int | None = None
+        self.is_patient = True  # False: what is being done can be done again
         self.former: dict[int, Any] = {}
 
     def on_start(self, state: TrainState) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self.state = state
+        for number in (signal.SIGINT, *signals.OF_THE_SYSTEM):
             self.former[number] = signal.signal(number, self._receive)
 
     def on_step(self, state: TrainState) -> None:
         if self.received is not None:
-            self.checkpoint.save(state)
-            raise InterruptedRunError(
-                f"stopped by {signal.Signals(self.received).name} after step {state.step} of {state.total}, state saved",
-                "Give the same command again to continue; the result will be the same.",
-            )
+            self._stop(self.received)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Let a signal end what is done inside, between two steps, where it stands."""
+        self.is_patient = False
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            self.is_patient = True  # saving is not to be cut off
+            self._stop(signals.number_of(error))
+        finally:
+            self.is_patient = True
 
     def close(self) -> None:
         """Give the signals back to whom they belonged."""
         for number, handler in self.former.items():
             signal.signal(number, handler)
 
+    def _stop(self, number: int) -> None:
+        state = self.state
+        self.checkpoint.save(state)
+        raise signals.stopped(number, f"stopped by {{}} after step {state.step} of {state.total}, state saved")
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not self.is_patient:
+            raise signals.Signalled(number)
 
 
 class Bar(Callback):

@@ -49,7 +49,8 @@ def cli() -> None:
     semibench run --method fixmatch --protocol shapes-48
     semibench compare
 
-    Exit codes: 0 ok, 1 failed, 2 usage, 3 not conformant, 4 data invalid, 130 interrupted.
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 not conformant, 4 data invalid,
+    75 stopped by the system's signal (give it again), 130 interrupted.
     Shell completion: eval "$(_SEMIBENCH_COMPLETE=bash_source semibench)".
     """
 

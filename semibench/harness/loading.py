@@ -23,6 +23,7 @@ from semibench.errors import RunFailedError, SemibenchError, UsageError
 from semibench.harness.cores import usable_cores
 from semibench.harness.engines.base import Batches
 from semibench.harness.parcels import Parcel, pack, unpack
+from semibench.harness.signals import OF_THE_SYSTEM
 from semibench.harness.transforms import Geometry, crop_image, crop_mask, crop_valid, draw_geometry, normalize, recolor
 from semibench.hashing import derive_seed
 from semibench.methods.method import Batch, Crop, Labeled, Views
@@ -221,8 +222,8 @@ def _unchanged(answer: T) -> T:
 
 
 def _leave_signals_to_the_main_process(_worker: int) -> None:
-    # Ctrl-C reaches every process of a terminal, SIGTERM every one of a Slurm job; a run that saves on them needs its workers.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # Ctrl-C reaches every process of a terminal, Slurm's signals every one of a job; a run that saves then needs its workers.
+    for number in (signal.SIGINT, *OF_THE_SYSTEM):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -4,14 +4,15 @@ import errno
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import click
 import torch
 
 from semibench import plugins
-from semibench.errors import RunFailedError
+from semibench.errors import DataError, RunFailedError
 from semibench.files import write_text
-from semibench.harness import callbacks, checkpoint, cost, environment, pictures
+from semibench.harness import callbacks, checkpoint, cost, environment, pictures, signals
 from semibench.harness.build import build_method
 from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
 from semibench.harness.evaluate import Evaluation
@@ -41,7 +42,7 @@ def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
             with _user_errors(folder), Meter(is_shown=show_progress) as meter:
                 return _run(prepared, meter)
         except Exception as error:  # whatever it was, the run is no longer under way
-            status: RunState = "running" if isinstance(error, callbacks.InterruptedRunError) else "failed"
+            status: RunState = "running" if isinstance(error, signals.InterruptedRunError) else "failed"
             with suppress(RunFailedError):  # a full disk must not hide what went wrong first
                 _write_status(prepared, status, _saved_step(folder), str(error) or type(error).__name__)
             raise
@@ -92,7 +93,7 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     resume_from = folder.last if folder.last.exists() else None
     step = 0
     if resume_from:
-        step = checkpoint.load(folder.last)["step"]
+        step = _load_last(folder)["step"]
         folder.events.cut(step)
     else:
         folder.forget_attempt()
@@ -101,14 +102,20 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     if not method.trains:
         return _keep(prepared, method, scorer.device), 0
     every = configuration.evaluation.every or max(total // 10, 1)
-    best = callbacks.Evaluate(lambda: scorer.miou(prepared.dataset), folder.events, every, folder.best)
     last = callbacks.Checkpoint(folder.last, options.checkpoint_every, lambda step: _write_status(prepared, "running", step))
+    stop = callbacks.SaveOnSignal(last)
+
+    def score() -> float:
+        with stop.impatient():
+            return scorer.miou(prepared.dataset)
+
+    best = callbacks.Evaluate(score, folder.events, every, folder.best)
     watchers: list[Callback] = [
         callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None),
         last,
-        best,
         callbacks.Bar(scorer.meter, f"{configuration.protocol} {folder.path.parent.name} seed {configuration.seed}"),
-        callbacks.SaveOnSignal(last),
+        stop,
+        best,
     ]
     source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
@@ -148,17 +155,30 @@ def _user_errors(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise callbacks.InterruptedRunError(
-            f"the run in {folder.path} was interrupted, its last checkpoint is of step {_saved_step(folder)}",
-            "Give the same command again to continue; the result will be the same.",
-        ) from error
+        what = f"the run in {folder.path} was stopped by {{}}, its last checkpoint is of step {_saved_step(folder)}"
+        raise signals.stopped(signals.number_of(error), what) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
             raise
         raise RunFailedError(
             f"the run in {folder.path} cannot be written: {error.strerror}",
             "Free disk space and give the same command again; it resumes from the last checkpoint.",
         ) from error
+
+
+def _load_last(folder: RunFolder) -> dict[str, Any]:
+    """Return the last checkpoint; raise DataError, with what the folder still holds, when it cannot be read."""
+    try:
+        return checkpoint.load(folder.last)
+    except DataError as error:
+        next_step = f"It is damaged. Remove {folder.last}, and the same command starts again."
+        with suppress(DataError):
+            step = checkpoint.load(folder.best)["step"]
+            next_step = (
+                f"It is damaged, the one of the best evaluation is whole: copy it with 'cp {folder.best} {folder.last}', and "
+                f"the same command goes on from step {step}; or remove {folder.last.name}, and it starts again."
+            )
+        raise DataError(error.what, next_step) from error
 
 
 def _saved_step(folder: RunFolder) -> int:

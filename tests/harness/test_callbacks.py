@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from semibench.harness.callbacks import Bar, Checkpoint, Evaluate, InterruptedRunError, Log, SaveOnSignal
+from semibench.harness.callbacks import Bar, Checkpoint, Evaluate, Log, SaveOnSignal
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
 from semibench.harness.progress import Meter
+from semibench.harness.signals import InterruptedRunError, PreemptedRunError
 
 TOTAL = 10
 
@@ -179,19 +180,45 @@ def stop(tmp_path: Path, saved: list[int]) -> Iterator[SaveOnSignal]:
     callback.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+SIGNALS = {signal.SIGINT: InterruptedRunError, signal.SIGTERM: PreemptedRunError, signal.SIGUSR1: PreemptedRunError}
+
+
+@pytest.mark.parametrize(("number", "kind"), SIGNALS.items(), ids=lambda value: getattr(value, "name", ""))
 def test_a_signal_lets_the_step_end_then_saves_and_says_how_to_continue(
-    stop: SaveOnSignal, number: signal.Signals, tmp_path: Path, saved: list[int]
+    stop: SaveOnSignal, number: signal.Signals, kind: type[InterruptedRunError], tmp_path: Path, saved: list[int]
 ) -> None:
     state = new_state()
     stop.on_start(state)
     os.kill(os.getpid(), number)
     state.step = 3
-    with pytest.raises(InterruptedRunError, match=rf"{number.name} after step 3 of 10.*Give the same command again"):
+    with pytest.raises(InterruptedRunError, match=rf"{number.name} after step 3 of 10.*Give the same command again") as raised:
         stop.on_step(state)
     assert (tmp_path / "last.pt").read_text() == "3"
     assert saved == [3]
-    assert InterruptedRunError.exit_code == 130
+    assert raised.type is kind
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_signal_ends_an_evaluation_where_it_stands_after_saving_the_step(
+    stop: SaveOnSignal, number: signal.Signals, saved: list[int]
+) -> None:
+    state = new_state()
+    stop.on_start(state)
+    state.step = 3
+    with pytest.raises(InterruptedRunError, match=f"{number.name} after step 3 of 10"), stop.impatient():
+        os.kill(os.getpid(), number)
+        pytest.fail("it went on")
+    assert saved == [3]
+
+
+def test_the_system_s_second_signal_changes_nothing(stop: SaveOnSignal, saved: list[int]) -> None:
+    state = new_state(step=5)
+    stop.on_start(state)
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    with pytest.raises(PreemptedRunError):
+        stop.on_step(state)
+    assert saved == [5]
 
 
 def test_without_a_signal_nothing_is_saved(stop: SaveOnSignal, tmp_path: Path) -> None:
@@ -207,7 +234,7 @@ def test_a_second_ctrl_c_ends_at_once(stop: SaveOnSignal) -> None:
 
 
 def test_signals_go_back_to_whom_they_belonged(stop: SaveOnSignal) -> None:
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = tuple(SIGNALS)
     before = [signal.getsignal(number) for number in numbers]
     stop.on_start(new_state())
     assert all(signal.getsignal(number) not in before for number in numbers)

@@ -1,6 +1,7 @@
 """Runs that were killed, interrupted or cut short end as if they had not been."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -79,21 +80,37 @@ def test_the_best_scores_carry_the_step_of_the_weights_that_were_scored(unrecord
     assert result.read(unrecorded / "result.json").best.step == 1
 
 
-def test_an_interrupt_outside_the_training_says_how_to_continue(
-    finished: Path, unrecorded: Path, call: Call, monkeypatch: pytest.MonkeyPatch, train: Train
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)])
+def test_a_signal_after_the_training_says_how_to_continue(
+    unrecorded: Path, call: Call, monkeypatch: pytest.MonkeyPatch, train: Train, number: signal.Signals, exit_code: int
 ) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("semibench.harness.run.measure_cost", interrupt)
+    monkeypatch.setattr("semibench.harness.run.measure_cost", lambda *_: os.kill(os.getpid(), number))
     code, _, errors = call(*train(unrecorded.parents[2]))
-    assert code == 130
-    assert "last checkpoint is of step 10. Give the same command again to continue" in errors
+    assert code == exit_code
+    assert f"stopped by {number.name}, its last checkpoint is of step 10. Give the same command again" in errors
     status = json.loads((unrecorded / "status.json").read_text())
     assert (status["status"], status["step"]) == ("running", 10)
+
+
+def test_a_signal_before_the_training_changes_nothing(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch, train: Train
+) -> None:
+    monkeypatch.setattr("semibench.harness.prepare.rehearse", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    code, _, errors = call(*train(tmp_path / "runs"))
+    assert (code, "stopped by SIGTERM outside of a training. Give the same command again" in errors) == (75, True)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_evaluation_that_a_signal_cut_off_is_made_up_for(
+    finished: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch, train: Train, folder_of: FolderOf
+) -> None:
+    monkeypatch.setattr("semibench.harness.scoring.Scorer.miou", lambda *_: os.kill(os.getpid(), signal.SIGUSR1))
+    code, _, errors = call(*train(tmp_path))
+    assert code == 75
+    assert "stopped by SIGUSR1 after step 5 of 10, state saved" in errors
     monkeypatch.undo()
-    assert call(*train(unrecorded.parents[2]))[0] == 0
-    same_outcome(finished, unrecorded)
+    assert call(*train(tmp_path))[0] == 0
+    same_outcome(finished, folder_of(tmp_path))
 
 
 def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
@@ -122,7 +139,7 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1], ids=["killed", "warned"])
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
     tmp_path: Path, call: Call, start: Callable[..., Any], number: int, train: Train, folder_of: FolderOf
 ) -> None:
@@ -134,8 +151,8 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
     _, errors = process.communicate(timeout=120)
     folder = folder_of(tmp_path / "stopped")
     assert not (folder / "result.json").exists()
-    if number == signal.SIGINT:
-        assert process.returncode == 130
+    if number == signal.SIGUSR1:
+        assert process.returncode == 75
         assert "Give the same command again to continue" in errors
         assert json.loads((folder / "status.json").read_text())["status"] == "running"
     assert call(*train(tmp_path / "stopped", steps=steps))[0] == 0
@@ -160,14 +177,21 @@ def test_a_run_that_ended_between_checkpoint_and_evaluation_makes_up_for_it(
     same_outcome(folder_of(tmp_path / "a"), folder)
 
 
-def test_a_half_written_checkpoint_is_not_what_a_run_resumes_from(
-    tmp_path: Path, call: Call, train: Train, folder_of: FolderOf
+@pytest.mark.parametrize("has_best", [True, False])
+def test_a_damaged_checkpoint_is_refused_with_what_can_be_done(
+    finished: Path, unrecorded: Path, call: Call, train: Train, has_best: bool
 ) -> None:
-    assert call(*train(tmp_path))[0] == 0
-    folder = folder_of(tmp_path)
-    (folder / "result.json").unlink()
-    last = folder / "checkpoints" / "last.pt"
+    last, best = (unrecorded / "checkpoints" / f"{name}.pt" for name in ("last", "best"))
     last.write_bytes(last.read_bytes()[:500])
-    code, _, errors = call(*train(tmp_path))
+    if not has_best:
+        best.unlink()
+    code, _, errors = call(*train(unrecorded.parents[2]))
     assert code == 4
     assert "last.pt cannot be read" in errors
+    assert ("copy it with 'cp" in errors) == has_best
+    if has_best:
+        shutil.copy(best, last)
+    else:
+        last.unlink()
+    assert call(*train(unrecorded.parents[2]))[0] == 0
+    same_outcome(finished, unrecorded)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semibench.harness.commands import _options
+from semibench.harness.signals import ending_at_once
 
 if TYPE_CHECKING:
     from semibench.reports.result import Result
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @_options.json_output
+@ending_at_once("stopped by {} outside of a training")
 def command(
     settings: tuple[str, ...],
     data_root: Path | None,
