@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, loaded without running any code that they carry."""
 
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; raise DataError naming the file when it is damaged or of another kind."""
     try:
+        _check_sums(path)  # torch takes over whatever numbers it finds
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"checkpoint {path.name} not found in {path.parent}", "Check the folder of the run.") from error
@@ -36,6 +38,13 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(f"{path.name} is not a checkpoint of semibench", "Give a file that 'semibench run' wrote.")
     return content
+
+
+def _check_sums(path: Path) -> None:
+    """Raise ValueError when a part of the archive that a checkpoint is has other bytes than were written."""
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {damaged} is another")
 
 
 def digest_tensors(state: Mapping[str, Tensor]) -> str:

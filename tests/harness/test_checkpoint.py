@@ -27,6 +27,34 @@ def test_a_truncated_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
         checkpoint.load(path)
 
 
+def test_a_single_flipped_bit_is_found(tmp_path: Path) -> None:
+    path, numbers = tmp_path / "last.pt", torch.randn(1000)
+    checkpoint.save(path, {"w": numbers})
+    content = bytearray(path.read_bytes())
+    content[content.index(numbers.numpy().tobytes()) + 1234] ^= 1
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path, weights_only=True)["w"], numbers)  # torch itself takes it
+    with pytest.raises(DataError, match=r"last\.pt cannot be read"):
+        checkpoint.load(path)
+
+
+def test_the_previous_checkpoint_stays_until_the_new_one_has_been_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, {"step": 1})
+    write = torch.save
+
+    def write_badly(content: object, draft: Path) -> None:
+        write(content, draft)
+        draft.write_bytes(draft.read_bytes()[:-100])
+
+    monkeypatch.setattr(torch, "save", write_badly)
+    with pytest.raises(RunFailedError, match=r"it was not written whole.*the previous file is kept"):
+        checkpoint.save(path, {"step": 2})
+    assert checkpoint.load(path)["step"] == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x05\x06" + bytes(18), b"\x80\x02]q\x00.", bytes(100)])
 def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.pt").write_bytes(content)
@@ -38,6 +66,7 @@ def test_whatever_torch_stumbles_over_is_an_error_for_the_user(tmp_path: Path, m
     def stumble(*_: object, **__: object) -> None:
         raise KeyError("storages")
 
+    checkpoint.save(tmp_path / "last.pt", {"step": 1})
     monkeypatch.setattr(torch, "load", stumble)
     with pytest.raises(DataError, match=r"last\.pt cannot be read"):
         checkpoint.load(tmp_path / "last.pt")
