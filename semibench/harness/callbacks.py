@@ -54,10 +54,13 @@ class Log(Callback):
 class Checkpoint(Callback):
     """Save everything that resuming needs every ``every`` steps and at the end."""
 
-    def __init__(self, path: Path, every: int, on_saved: Callable[[int], None]) -> None:
+    def __init__(
+        self, path: Path, every: int, on_saved: Callable[[int], None], before: Callable[[TrainState], None] | None = None
+    ) -> None:
         self.path = path
         self.every = every
         self.on_saved = on_saved  # called with the step
+        self.before = before  # writes down what has to be there where a checkpoint is
 
     def on_step(self, state: TrainState) -> None:
         if state.step % self.every == 0 or state.step == state.total:
@@ -65,6 +68,8 @@ class Checkpoint(Callback):
 
     def save(self, state: TrainState) -> None:
         """Save now."""
+        if self.before is not None:
+            self.before(state)
         state.save(self.path)
         self.on_saved(state.step)
 

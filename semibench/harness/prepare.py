@@ -12,6 +12,7 @@ from semibench.harness.engines.base import Engine
 from semibench.harness.folder import RunFolder
 from semibench.harness.loading import BatchSource
 from semibench.harness.optimizers import build_optimizer
+from semibench.harness.references import deciding_training, read_references
 from semibench.harness.rehearsal import rehearse
 from semibench.harness.teachers import Teachers
 from semibench.hashing import digest_file
@@ -21,6 +22,7 @@ from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol, Split
 from semibench.reports import identity
 from semibench.reports.identity import Files
+from semibench.reports.trajectory import Trajectory
 
 NUMERICS = 2  # raised whenever the heading Results of CHANGELOG.md grows: older runs are then other runs
 
@@ -33,6 +35,7 @@ class Order:
     data_root: Path | None
     output: Path
     weights: Path | None = None
+    references: tuple[Path, ...] = ()  # earlier runs to compare the beginning with
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Prepared:
     folder: RunFolder
     weights: Path | None
     teachers: Teachers
+    references: tuple[Trajectory, ...] = ()
 
     @property
     def configuration(self) -> Configuration:
@@ -73,12 +77,15 @@ def prepare(order: Order) -> Prepared:
         dataset.pair(id)  # masks that are all of another kind, or not prepared, are found now
     digest = protocol.digest(dataset, partial=partial)
     files = Files(digest_file(order.weights) if order.weights else None, frozenset(report.sha256 for report in read))
-    run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, resolved.deciding())
+    deciding = resolved.deciding()
+    run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, deciding)
+    expected = deciding_training(digest, NUMERICS, files.read, teachers.records, deciding)
+    references = read_references(order.references, expected)
     name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
     trains = plugins.find_class(plugins.METHOD, name, Method).trains
     total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled)) if trains else 0
-    return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights, teachers)
+    return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights, teachers, references)
 
 
 def check_precision(precision: str, device: str) -> None:

@@ -9,6 +9,7 @@ from semibench.harness import cost, environment
 from semibench.harness.engines.base import FitSummary
 from semibench.harness.evaluate import Evaluation, to_scores
 from semibench.harness.prepare import NUMERICS, Prepared
+from semibench.harness.trajectory import read_trajectory
 from semibench.hashing import digest_json
 from semibench.methods.method import Method
 from semibench.methods.networks._weights import WeightReport
@@ -99,6 +100,7 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
             for report in finished.weights
         ),
         teachers=prepared.teachers.records,
+        trajectory=read_trajectory(prepared.folder.events, finished.fit.steps),
         provenance=_provenance(prepared, finished),
     )
 

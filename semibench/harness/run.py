@@ -22,10 +22,12 @@ from semibench.harness.prepare import Prepared
 from semibench.harness.progress import Meter
 from semibench.harness.recording import Finished, build_result, measure_cost
 from semibench.harness.scoring import Scorer
+from semibench.harness.trajectory import Follow
 from semibench.methods.method import Method
 from semibench.methods.networks._weights import WeightReport
 from semibench.reports import result as record
 from semibench.reports.result import Result, RunState, Status
+from semibench.reports.trajectory import Bands, Deviation
 
 
 def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
@@ -101,22 +103,7 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     folder.events.append("resumed" if resume_from else "started", step, **environment.versions())
     if not method.trains:
         return _keep(prepared, method, scorer.device), 0
-    every = configuration.evaluation.every or max(total // 10, 1)
-    last = callbacks.Checkpoint(folder.last, options.checkpoint_every, lambda step: _write_status(prepared, "running", step))
-    stop = callbacks.SaveOnSignal(last)
-
-    def score() -> float:
-        with stop.impatient():
-            return scorer.miou(prepared.dataset)
-
-    best = callbacks.Evaluate(score, folder.events, every, folder.best)
-    watchers: list[Callback] = [
-        callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None),
-        last,
-        callbacks.Bar(scorer.meter, f"{configuration.protocol} {folder.path.parent.name} seed {configuration.seed}"),
-        stop,
-        best,
-    ]
+    watchers, best = _watchers(prepared, scorer)
     source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
     plan = Plan(configuration.recipe, total, configuration.seed, scorer.device)
@@ -125,6 +112,27 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
         for watcher in watchers:
             closing.callback(watcher.close)
         return engine.fit(method, stream, plan, watchers, resume_from=resume_from), best.best_step
+
+
+def _watchers(prepared: Prepared, scorer: Scorer) -> tuple[list[Callback], callbacks.Evaluate]:
+    """Return what watches a training, in its order, and again the one that knows the best evaluation."""
+    configuration, folder = prepared.configuration, prepared.folder
+    options = configuration.run
+
+    def on_saved(step: int) -> None:
+        _write_status(prepared, "running", step)
+
+    def score() -> float:
+        with stop.impatient():
+            return scorer.miou(prepared.dataset)
+
+    follow = Follow(folder.events, Bands(prepared.references) if prepared.references else None, _warn)
+    last = callbacks.Checkpoint(folder.last, options.checkpoint_every, on_saved, follow.note)
+    stop = callbacks.SaveOnSignal(last)
+    best = callbacks.Evaluate(score, folder.events, configuration.evaluation.every or max(prepared.total // 10, 1), folder.best)
+    log = callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None)
+    bar = callbacks.Bar(scorer.meter, f"{configuration.protocol} {folder.path.parent.name} seed {configuration.seed}")
+    return [log, follow, last, bar, stop, best], best
 
 
 def _keep(prepared: Prepared, method: Method, device: str) -> FitSummary:
@@ -193,6 +201,12 @@ def _describe(report: WeightReport) -> str:
 
     fitted = f"{report.matched} tensors matched, missing {few(report.missing)}, unexpected {few(report.unexpected)}"
     return f"weights {report.name}: {fitted}"
+
+
+def _warn(deviation: Deviation) -> None:
+    click.echo(
+        f"{click.style('Warning:', fg='yellow', bold=True)} {deviation}. The run goes on; compare events.jsonl.", err=True
+    )
 
 
 def _write_status(prepared: Prepared, status: RunState, step: int, error: str | None = None) -> None:

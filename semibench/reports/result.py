@@ -13,6 +13,7 @@ from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Options
 from semibench.records import Record
 from semibench.reports.figures import derive, is_close
+from semibench.reports.trajectory import Trajectory
 
 SCHEMA = 1
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -161,6 +162,7 @@ class Result(Record):
     cost: Cost
     weights: tuple[Weights, ...]
     teachers: tuple[Teacher, ...] = ()
+    trajectory: Trajectory | None = None  # of the training; None: begun by an earlier version, or nothing was trained
     provenance: Provenance
 
     @property

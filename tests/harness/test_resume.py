@@ -29,6 +29,7 @@ def same_outcome(first: Path, second: Path) -> None:
     assert one["confusion"] == other["confusion"]
     assert one["best"] == other["best"]
     assert one["run_id"] == other["run_id"]
+    assert one["trajectory"] == other["trajectory"] is not None
 
 
 @pytest.fixture
