@@ -38,6 +38,7 @@ class RunOptions(Record):
     device: str = "auto"  # auto | cpu | cuda | cuda:<n> | mps
     workers: Annotated[int, Field(ge=0)] = 1  # processes that prepare batches
     threads: PositiveInt | None = None  # of torch; None = one per core. Another number changes the last bits of sums
+    compile: bool = False  # the forward pass by torch.compile: faster after a slow start, and other last bits of sums
     checkpoint_every: PositiveInt = 200  # steps
     log_every: PositiveInt = 20  # steps
     tensorboard: bool = True

@@ -1,6 +1,9 @@
 """A run before its first step: everything is looked up, built and checked, nothing is written."""
 
+import os
+import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from semibench import plugins
@@ -96,6 +99,18 @@ def check_precision(precision: str, device: str) -> None:
         )
 
 
+def check_compiler(device: str) -> None:
+    """Raise UsageError when torch.compile finds nothing here that makes code for the device."""
+    compiler = os.environ.get("CXX", "g++")
+    if device == "cpu" and shutil.which(compiler) is None:
+        raise UsageError(
+            f"run.compile needs a C++ compiler, and '{compiler}' is not found",
+            "Install one, name it in the environment variable CXX, or leave out --compile.",
+        )
+    if device.startswith("cuda") and find_spec("triton") is None:
+        raise UsageError("run.compile needs the package triton on a GPU", "Install it, or leave out --compile.")
+
+
 def _scored(configuration: Configuration) -> tuple[str, str]:
     return configuration.evaluation.select_on, configuration.evaluation.report_on
 
@@ -109,7 +124,10 @@ def _check_parts(
     """
     recipe = configuration.recipe
     plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)()
-    check_precision(recipe.precision, environment.choose_device(configuration.run.device))
+    device = environment.choose_device(configuration.run.device)
+    check_precision(recipe.precision, device)
+    if configuration.run.compile:
+        check_compiler(device)
     method, reports = build_method(configuration, dataset, weights, teachers.load)
     BatchSource(dataset, split, recipe, method.views, configuration.seed)
     if method.trains:

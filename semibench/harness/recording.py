@@ -88,20 +88,21 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
         best=best,
         macs=finished.cost.macs,
         cost=finished.cost,
-        weights=tuple(
-            record.Weights(
-                name=report.name,
-                sha256=report.sha256,
-                matched=report.matched,
-                missing=report.missing,
-                unexpected=report.unexpected,
-                trained_on=report.trained_on,
-            )
-            for report in finished.weights
-        ),
+        weights=tuple(map(_weights, finished.weights)),
         teachers=prepared.teachers.records,
         trajectory=read_trajectory(prepared.folder.events, finished.fit.steps),
         provenance=_provenance(prepared, finished),
+    )
+
+
+def _weights(report: WeightReport) -> record.Weights:
+    return record.Weights(
+        name=report.name,
+        sha256=report.sha256,
+        matched=report.matched,
+        missing=report.missing,
+        unexpected=report.unexpected,
+        trained_on=report.trained_on,
     )
 
 
@@ -114,6 +115,7 @@ def _provenance(prepared: Prepared, finished: Finished) -> record.Provenance:
         device=finished.fit.device,
         machine=environment.machine(finished.fit.device),
         threads=torch.get_num_threads(),
+        compiled=prepared.configuration.run.compile,
         resumed=sum(event["event"] == "resumed" for event in prepared.folder.events.read()),
         versions=versions,
     )

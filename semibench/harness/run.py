@@ -106,7 +106,7 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     watchers, best = _watchers(prepared, scorer)
     source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
-    plan = Plan(configuration.recipe, total, configuration.seed, scorer.device)
+    plan = Plan(configuration.recipe, total, configuration.seed, scorer.device, options.compile)
     stream = batches(source, options.workers, pin_memory=scorer.device.startswith("cuda"))
     with worker_deaths(), ExitStack() as closing:
         for watcher in watchers:

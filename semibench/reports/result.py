@@ -113,6 +113,7 @@ class Provenance(Record):
     device: str
     machine: str  # processor or GPU model
     threads: int
+    compiled: bool = False  # by torch.compile
     resumed: int  # times
     versions: dict[str, str]
 

@@ -40,6 +40,16 @@ def test_what_would_stop_a_run_is_an_error_before_anything_is_written(tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
+def test_compiling_without_a_compiler_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UsageError, match=r"needs a C\+\+ compiler, and 'no-such-compiler' is not found"):
+        order(tmp_path, "run.device=cpu", "run.compile=true")
+
+
+def test_compiling_changes_no_run_s_id(tmp_path: Path) -> None:
+    assert order(tmp_path, "run.compile=true").run_id == order(tmp_path).run_id
+
+
 def test_a_method_that_learns_from_unlabelled_images_needs_some(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no unlabelled images"):
         order(tmp_path, protocol="shapes-all")

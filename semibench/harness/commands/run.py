@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--engine", help="auto, native or detectron2; short for --set run.engine=…")
 @click.option("--device", help="auto, cpu, cuda, cuda:<n> or mps; short for --set run.device=…")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that prepare batches; short for --set run.workers=…")
+@click.option("--compile", is_flag=True, help="Compile the forward pass; short for --set run.compile=true.")
 @click.option("--reference", "references", multiple=True, type=click.Path(path_type=Path), metavar="RESULT",
               help="Earlier run of the same configuration (result.json or folder): warn when the first 5 % of the steps leave "
               "the band of all that are named.")  # fmt: skip
@@ -41,6 +42,7 @@ def command(
     engine: str | None,
     device: str | None,
     workers: int | None,
+    compile: bool,
     references: tuple[Path, ...],
     dry_run: bool,
     quiet: bool,
@@ -60,7 +62,7 @@ def command(
     from semibench.harness.prepare import Order, prepare
     from semibench.harness.run import run
 
-    flags = {"run.engine": engine, "run.device": device, "run.workers": workers}
+    flags = {"run.engine": engine, "run.device": device, "run.workers": workers, "run.compile": "true" if compile else None}
     settings += tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
     done: list[str] = []  # JSON documents
     try:

@@ -19,6 +19,7 @@ class Plan:
     total: int  # optimizer steps
     seed: int
     device: str  # cpu | cuda | cuda:1 | mps
+    compile: bool = False  # the method's forward pass, by torch.compile
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """The native engine, against a bare loop written out here."""
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from semibench.errors import RunFailedError, UsageError
 from semibench.harness import checkpoint
 from semibench.harness.engines import _training, native
+from semibench.harness.engines._training import Training
 from semibench.harness.engines.base import Callback, Plan, TrainState
 from semibench.harness.engines.native import NativeEngine
 from semibench.harness.optimizers import build_optimizer
@@ -130,6 +133,43 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, p
     rest = Record()
     assert equal(train(settings, rest, resume_from=tmp_path / "checkpoint.pt"), uninterrupted)
     assert rest.losses == whole.losses[3:]
+
+
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler, about itself
+def test_a_compiled_training_is_the_same_but_for_rounding_and_resumes_to_the_bit(tmp_path: Path) -> None:
+    class Plain(Line):  # a compiler draws its own dropout
+        def __init__(self) -> None:
+            super().__init__()
+            self.network[2] = nn.Identity()
+
+    def fit(compiled: bool, callback: Record, resume_from: Path | None = None) -> Method:
+        torch.manual_seed(0)
+        method = Plain()
+        plan = Plan(recipe(), TOTAL, 0, "cpu", compiled)
+        NativeEngine().fit(method, batches, plan, [callback], resume_from=resume_from)
+        return method
+
+    whole, rest, plain = Record(), Record(), Record()
+    whole.saved, whole.save_at = tmp_path / "checkpoint.pt", 3
+    method = fit(True, whole)
+    fit(False, plain)
+    assert method._compiled_call_impl is not None
+    assert whole.losses == pytest.approx(plain.losses, rel=1e-4)
+    assert equal(fit(True, rest, tmp_path / "checkpoint.pt").state_dict(), method.state_dict())
+
+
+def test_the_scale_of_gradients_is_a_part_of_the_checkpoint(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plan = Plan(recipe(), TOTAL, 0, "cpu")
+    training = Training(Line(), plan, torch.amp.GradScaler("cpu", init_scale=2.0, growth_interval=1))
+    training.scaler.scale(torch.ones(()))
+    training.scaler.update(8.0)
+    training.save(tmp_path / "checkpoint.pt")
+    resumed = Training(Line(), plan, torch.amp.GradScaler("cpu"))
+    resumed.start(tmp_path / "checkpoint.pt")
+    assert resumed.scaler.state_dict() == training.scaler.state_dict()
+    assert resumed.scaler.get_scale() == 8.0
 
 
 def test_the_order_of_a_step_is_that_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
