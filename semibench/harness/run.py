@@ -18,6 +18,7 @@ from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
 from semibench.harness.evaluate import Evaluation
 from semibench.harness.folder import RunFolder
 from semibench.harness.loading import BatchSource, batches, worker_deaths
+from semibench.harness.out_of_memory import explaining, explaining_scoring
 from semibench.harness.prepare import Prepared
 from semibench.harness.progress import Meter
 from semibench.harness.recording import Finished, build_result, measure_cost
@@ -73,9 +74,10 @@ def _run(prepared: Prepared, meter: Meter) -> Result:
     fit, best_step = _fit(prepared, method, scorer)
     costs = measure_cost(method, configuration.recipe, fit, device)
     tensors = checkpoint.digest_tensors(method.state_dict())
-    best = last = scorer.report(prepared.dataset)
-    if best_step != fit.steps:
-        best, best_step = _evaluate_best(prepared, method, scorer)
+    with explaining_scoring(device):
+        best = last = scorer.report(prepared.dataset)
+        if best_step != fit.steps:
+            best, best_step = _evaluate_best(prepared, method, scorer)
     finished = Finished(fit=fit, cost=costs, tensors=tensors, last=last, best=best, best_step=best_step, weights=weights)
     result = build_result(prepared, finished)
     ranked = finished.best if configuration.evaluation.checkpoint == "best" else finished.last
@@ -108,7 +110,7 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
     plan = Plan(configuration.recipe, total, configuration.seed, scorer.device, options.compile)
     stream = batches(source, options.workers, pin_memory=scorer.device.startswith("cuda"))
-    with worker_deaths(), ExitStack() as closing:
+    with worker_deaths(), explaining(configuration, scorer.device), ExitStack() as closing:
         for watcher in watchers:
             closing.callback(watcher.close)
         return engine.fit(method, stream, plan, watchers, resume_from=resume_from), best.best_step
@@ -123,7 +125,7 @@ def _watchers(prepared: Prepared, scorer: Scorer) -> tuple[list[Callback], callb
         _write_status(prepared, "running", step)
 
     def score() -> float:
-        with stop.impatient():
+        with stop.impatient(), explaining_scoring(scorer.device):
             return scorer.miou(prepared.dataset)
 
     follow = Follow(folder.events, Bands(prepared.references) if prepared.references else None, _warn)
