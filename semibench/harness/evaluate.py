@@ -1,44 +1,18 @@
 """The only evaluator: every image once, int64 counts, scores derived from them."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NamedTuple  # arrays of a record differ in their element type
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from semibench import metrics
-from semibench.errors import DataError, RunFailedError
+from semibench.harness.counting import Evaluation, Judged, Tally, check_list, count
 from semibench.harness.inference import Labeler, evaluating
-from semibench.harness.streaming import Item, group_by_size, in_order, read
-from semibench.hashing import digest_json, digest_pixels
+from semibench.harness.streaming import Item, group_by_size, read
+from semibench.harness.threads import in_order
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Normalization
-from semibench.reports.figures import derive, derive_counts
-from semibench.reports.per_image import PerImage
-from semibench.reports.result import Scores
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Counts of one predictor on n images of K classes."""
-
-    n_images: int
-    confusion: metrics.Counts  # (K, K): row = truth, column = prediction
-    truth_digest: str  # SHA-256 of the decoded masks, whatever the order of the images
-    counts: PerImage | None  # None when evaluated without detail
-
-    @property
-    def per_image(self) -> PerImage:
-        """The counts per image; raise RunFailedError when they were not asked for."""
-        if self.counts is None:
-            raise RunFailedError("these images were evaluated without counts per image", "Evaluate them with detail=True.")
-        return self.counts
 
 
 def evaluate(
@@ -58,56 +32,18 @@ def evaluate(
     number of images done. ``dataset`` is read by several threads. Raises DataError for a list that is empty, names an
     image twice or has no pixel to judge, and RunFailedError for output of the wrong shape or not finite.
     """
-    _check_list(ids)
+    check_list(ids)
     n_classes, ignore_index = len(dataset.class_names), dataset.ignore_index
     labeler = Labeler(predictor, rule, normalization, n_classes, device)
-    tally = _Tally(n_classes)
+    tally = Tally(n_classes)
     with ThreadPoolExecutor(_threads()) as pool, evaluating(predictor):
         items = in_order(pool, lambda id: read(dataset, id, normalization), ids)
         judged = _judge(labeler, group_by_size(items, rule), detail)
-        for counted in in_order(pool, lambda item: _count(item, n_classes, ignore_index), judged):
+        for counted in in_order(pool, lambda item: count(item, n_classes, ignore_index), judged):
             tally.add(counted)
             if progress is not None:
                 progress(len(tally.digests))
     return tally.evaluation(ids, detail)
-
-
-def to_scores(evaluation: Evaluation, subset: str, step: int, rule: EvaluationRule) -> Scores:
-    """Return the record of an evaluation with detail: of the checkpoint after ``step`` steps on ``subset``."""
-    return Scores(
-        subset=subset,
-        step=step,
-        n_images=evaluation.n_images,
-        confusion=tuple(map(tuple, evaluation.confusion.tolist())),
-        **derive(evaluation.confusion, rule.classes)._asdict(),
-        **derive_counts(evaluation.per_image, rule.classes)._asdict(),
-    )
-
-
-class _Judged(NamedTuple):
-    """One image with what the predictor says about it."""
-
-    id: str
-    truth: NDArray[np.uint8]  # (H, W), as all below
-    labels: NDArray[np.uint8]
-    confidence: NDArray[np.float32] | None  # None: no detail
-
-
-class _Counted(NamedTuple):
-    """The counts of one image."""
-
-    id: str
-    truth_digest: str
-    confusion: metrics.Counts  # (K, K)
-    detail: dict[str, NDArray[Any]]  # fields of PerImage, one row each; empty without detail
-
-
-def _check_list(ids: Sequence[str]) -> None:
-    if not ids:
-        raise DataError("the list of images to evaluate is empty", "Check the subset that the evaluation rule names.")
-    for id, occurrences in Counter(ids).items():
-        if occurrences > 1:
-            raise DataError(f"the list of images to evaluate names '{id}' twice", "Use the official list of the subset.")
 
 
 def _threads() -> int:
@@ -115,58 +51,8 @@ def _threads() -> int:
     return max(1, min(4, torch.get_num_threads() // 2))
 
 
-def _judge(labeler: Labeler, batches: Iterable[list[Item]], detail: bool) -> Iterator[_Judged]:
+def _judge(labeler: Labeler, batches: Iterable[list[Item]], detail: bool) -> Iterator[Judged]:
     for batch in batches:
         labels, confidence = labeler.label(torch.stack([item.image for item in batch]), with_confidence=detail)
         for index, item in enumerate(batch):
-            yield _Judged(item.id, item.truth, labels[index], None if confidence is None else confidence[index])
-
-
-def _count(item: _Judged, n_classes: int, ignore_index: int) -> _Counted:
-    id, truth, labels, confidence = item
-    confusion = metrics.confusion_matrix(truth, labels, n_classes, ignore_index)
-    digest = digest_pixels(truth)
-    if confidence is None:
-        return _Counted(id, digest, confusion, {})
-    width = metrics.boundary_width(*truth.shape)
-    boundary = metrics.boundary_counts(truth, labels, n_classes, ignore_index, width)
-    is_counted = truth != ignore_index
-    bins = metrics.calibration_bins(confidence[is_counted], (truth == labels)[is_counted])
-    detail = {
-        "intersection": np.diagonal(confusion),
-        "truth": confusion.sum(axis=1),
-        "prediction": confusion.sum(axis=0),
-        "boundary_intersection": boundary[0],
-        "boundary_union": boundary[1],
-        "bin_count": bins[0],
-        "bin_correct": bins[1],
-        "bin_confidence": bins[2],
-    }
-    return _Counted(id, digest, confusion, detail)
-
-
-class _Tally:
-    """What is kept of each image; matrices are only summed, since 2,000 of 150 classes would take 360 MB."""
-
-    def __init__(self, n_classes: int) -> None:
-        self.confusion = np.zeros((n_classes, n_classes), np.int64)
-        self.digests: dict[str, str] = {}
-        self.detail: dict[str, dict[str, NDArray[Any]]] = {}
-
-    def add(self, counted: _Counted) -> None:
-        self.confusion += counted.confusion
-        self.digests[counted.id] = counted.truth_digest
-        self.detail[counted.id] = counted.detail
-
-    def evaluation(self, ids: Sequence[str], detail: bool) -> Evaluation:
-        if len(self.digests) != len(ids):
-            raise RunFailedError(
-                f"{len(self.digests)} of {len(ids)} images were scored", "This is an error in semibench: report it."
-            )
-        if self.confusion.sum() == 0:
-            raise DataError(f"the masks of {len(ids)} images hold nothing but void", "Check the masks and the class table.")
-        counts = None
-        if detail:
-            rows = {name: np.stack([self.detail[id][name] for id in ids]) for name in self.detail[ids[0]]}
-            counts = PerImage(ids=np.array(ids, dtype=np.str_), **rows)
-        return Evaluation(len(self.digests), self.confusion, digest_json(self.digests), counts)
+            yield Judged(item.id, item.truth, labels[index], None if confidence is None else confidence[index])

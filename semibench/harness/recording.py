@@ -6,8 +6,8 @@ import torch
 
 from semibench import plugins
 from semibench.harness import cost, environment
+from semibench.harness.counting import Evaluation, to_scores
 from semibench.harness.engines.base import FitSummary
-from semibench.harness.evaluate import Evaluation, to_scores
 from semibench.harness.prepare import NUMERICS, Prepared
 from semibench.harness.trajectory import read_trajectory
 from semibench.hashing import digest_json

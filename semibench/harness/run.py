@@ -14,8 +14,8 @@ from semibench.errors import DataError, RunFailedError
 from semibench.files import write_text
 from semibench.harness import callbacks, checkpoint, cost, environment, pictures, signals
 from semibench.harness.build import build_method
+from semibench.harness.counting import Evaluation
 from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
-from semibench.harness.evaluate import Evaluation
 from semibench.harness.folder import RunFolder
 from semibench.harness.loading import BatchSource, batches, worker_deaths
 from semibench.harness.out_of_memory import explaining, explaining_scoring

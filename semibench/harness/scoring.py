@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from semibench.harness.configure import Configuration
-from semibench.harness.evaluate import Evaluation, evaluate
+from semibench.harness.counting import Evaluation
+from semibench.harness.evaluate import evaluate
 from semibench.harness.inference import predict
 from semibench.harness.progress import Meter
 from semibench.metrics import mean_iou

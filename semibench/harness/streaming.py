@@ -1,10 +1,8 @@
 """Images on their way to a predictor: read ahead by threads, grouped by size."""
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +16,6 @@ from semibench.protocols.recipe import Normalization
 
 BATCH_PIXELS = 2**20  # images of equal size share a forward pass up to this; a constant, since it may move last digits
 HELD_PIXELS = 2**24  # of images that wait for others of their size: 200 MB
-
-_AHEAD = 4  # calls under way
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 class Item(NamedTuple):
@@ -42,22 +35,6 @@ def read(dataset: Dataset, id: str, normalization: Normalization) -> Item:
     """Read one image and its mask; raise DataError when they cannot be read or do not belong together."""
     image, truth = dataset.pair(id)
     return Item(id, normalize(image, normalization), truth)
-
-
-def in_order(pool: ThreadPoolExecutor, work: Callable[[In], Out], inputs: Iterable[In]) -> Iterator[Out]:
-    """Yield ``work`` of each input in order, computed by the pool's threads at most a few inputs ahead.
-
-    >>> with ThreadPoolExecutor(2) as pool:
-    ...     list(in_order(pool, abs, [-1, 2, -3]))
-    [1, 2, 3]
-    """
-    pending: deque[Future[Out]] = deque()
-    for value in inputs:
-        pending.append(pool.submit(work, value))
-        if len(pending) > _AHEAD:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def group_by_size(items: Iterable[Item], rule: EvaluationRule) -> Iterator[list[Item]]:

@@ -11,7 +11,8 @@ from torch import nn
 from semibench.errors import DataError, RunFailedError
 from semibench.harness import evaluate as evaluate_module
 from semibench.harness import streaming
-from semibench.harness.evaluate import evaluate, to_scores
+from semibench.harness.counting import to_scores
+from semibench.harness.evaluate import evaluate
 from semibench.harness.inference import predict
 from semibench.metrics import boundary_counts, boundary_width, confusion_matrix
 from semibench.protocols.datasets.base import Dataset

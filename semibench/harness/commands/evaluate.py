@@ -31,7 +31,7 @@ def command(
 
     Without --rule, the rule is that of the run.
     """
-    from semibench.harness.evaluate import to_scores
+    from semibench.harness.counting import to_scores
     from semibench.harness.progress import Meter
     from semibench.harness.reopen import reopen
 
