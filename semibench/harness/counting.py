@@ -40,7 +40,7 @@ class Judged(NamedTuple):
     id: str
     truth: NDArray[np.uint8]  # (H, W), as all below
     labels: NDArray[np.uint8]
-    confidence: NDArray[np.float32] | None  # None: no detail
+    confidence: NDArray[np.float32] | None  # None: not known, or not needed
 
 
 class Counted(NamedTuple):
@@ -61,18 +61,22 @@ def check_list(ids: Sequence[str]) -> None:
             raise DataError(f"the list of images to evaluate names '{id}' twice", "Use the official list of the subset.")
 
 
-def count(item: Judged, n_classes: int, ignore_index: int) -> Counted:
-    """Count one image of ``n_classes``; pixels whose truth is ``ignore_index`` are left out."""
+def count(item: Judged, n_classes: int, ignore_index: int, *, detail: bool) -> Counted:
+    """Count one image of ``n_classes``; pixels whose truth is ``ignore_index`` are left out.
+
+    Without confidences, the bins of the detail stay empty.
+    """
     id, truth, labels, confidence = item
     confusion = metrics.confusion_matrix(truth, labels, n_classes, ignore_index)
     digest = digest_pixels(truth)
-    if confidence is None:
+    if not detail:
         return Counted(id, digest, confusion, {})
     width = metrics.boundary_width(*truth.shape)
     boundary = metrics.boundary_counts(truth, labels, n_classes, ignore_index, width)
-    is_counted = truth != ignore_index
-    bins = metrics.calibration_bins(confidence[is_counted], (truth == labels)[is_counted])
-    detail = {
+    is_binned = truth != ignore_index if confidence is not None else np.zeros(truth.shape, dtype=bool)
+    confidence = np.zeros(truth.shape, np.float32) if confidence is None else confidence
+    bins = metrics.calibration_bins(confidence[is_binned], (truth == labels)[is_binned])
+    rows = {
         "intersection": np.diagonal(confusion),
         "truth": confusion.sum(axis=1),
         "prediction": confusion.sum(axis=0),
@@ -82,7 +86,7 @@ def count(item: Judged, n_classes: int, ignore_index: int) -> Counted:
         "bin_correct": bins[1],
         "bin_confidence": bins[2],
     }
-    return Counted(id, digest, confusion, detail)
+    return Counted(id, digest, confusion, rows)
 
 
 class Tally:

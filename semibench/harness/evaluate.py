@@ -39,7 +39,7 @@ def evaluate(
     with ThreadPoolExecutor(_threads()) as pool, evaluating(predictor):
         items = in_order(pool, lambda id: read(dataset, id, normalization), ids)
         judged = _judge(labeler, group_by_size(items, rule), detail)
-        for counted in in_order(pool, lambda item: count(item, n_classes, ignore_index), judged):
+        for counted in in_order(pool, lambda item: count(item, n_classes, ignore_index, detail=detail), judged):
             tally.add(counted)
             if progress is not None:
                 progress(len(tally.digests))

@@ -24,10 +24,8 @@ from semibench.methods.networks._weights import WeightReport
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol, Split
 from semibench.reports import identity
-from semibench.reports.identity import Files
+from semibench.reports.identity import NUMERICS, Files
 from semibench.reports.trajectory import Trajectory
-
-NUMERICS = 2  # raised whenever the heading Results of CHANGELOG.md grows: older runs are then other runs
 
 
 @dataclass(frozen=True)

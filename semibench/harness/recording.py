@@ -8,13 +8,14 @@ from semibench import plugins
 from semibench.harness import cost, environment
 from semibench.harness.counting import Evaluation, to_scores
 from semibench.harness.engines.base import FitSummary
-from semibench.harness.prepare import NUMERICS, Prepared
+from semibench.harness.prepare import Prepared
 from semibench.harness.trajectory import read_trajectory
 from semibench.hashing import digest_json
 from semibench.methods.method import Method
 from semibench.methods.networks._weights import WeightReport
 from semibench.protocols.recipe import Recipe
 from semibench.reports import result as record
+from semibench.reports.identity import NUMERICS
 
 _REPEATS = 20  # timed forward passes
 

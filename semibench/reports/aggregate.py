@@ -61,13 +61,14 @@ class Group:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """On which the runs were made, sorted."""
-        return tuple(sorted({result.provenance.device for result in self.results}))
+        """On which the runs were made, sorted; none where that was not seen."""
+        return tuple(sorted({result.provenance.device for result in self.results if result.kind == "run"}))
 
     @property
     def images_per_second(self) -> float | None:
         """Mean over seeds; None when it was not measured for all of them in the same way on machines of one kind."""
-        measured = [(result.cost.latency, result.provenance) for result in self.results if result.cost.latency is not None]
+        timed = [(result.cost.latency, result.provenance) for result in self.results if result.cost]
+        measured = [(latency, by) for latency, by in timed if latency is not None]
         conditions = {(cost.batch, cost.size, by.device, by.machine, by.threads) for cost, by in measured}
         if len(measured) < len(self.results) or len(conditions) > 1:
             return None

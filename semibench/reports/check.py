@@ -93,7 +93,7 @@ def _identity(run: Run) -> Iterator[str]:
 def _steps(run: Run) -> Iterator[str]:
     """Yield where planned and done steps differ."""
     result = run.result
-    trains = result.steps > 0 or result.cost.trainable_parameters > 0  # a method that has nothing to train takes no step
+    trains = result.steps > 0 or (result.cost and result.cost.trainable_parameters)  # what has nothing to train takes no step
     planned = result.recipe.get("steps")
     if trains and planned is not None and planned != result.steps:
         yield f"{result.steps} steps were done, the recipe plans {planned}"
@@ -149,7 +149,8 @@ def _counts(run: Run) -> Iterator[str]:
     for name, total in (("intersection", matrix.diagonal()), ("truth", matrix.sum(axis=1)), ("prediction", matrix.sum(axis=0))):
         if not np.array_equal(getattr(counts, name).sum(axis=0), total):
             yield f"{name} does not add up to the confusion matrix"
-    if (counts.bin_count.sum(), counts.bin_correct.sum()) != (matrix.sum(), matrix.trace()):
+    binned = (matrix.sum(), matrix.trace()) if result.kind == "run" else (0, 0)  # of label maps no confidence is known
+    if (counts.bin_count.sum(), counts.bin_correct.sum()) != binned:
         yield "the bins of confidence do not add up to the confusion matrix"
     for key, expected in derive_counts(counts, result.evaluation.classes)._asdict().items():
         if not is_close(getattr(scores, key), expected):

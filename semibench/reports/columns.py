@@ -8,7 +8,7 @@ from typing import Literal
 
 from semibench.reports.aggregate import Group
 from semibench.reports.render.table import Raw
-from semibench.reports.result import Result
+from semibench.reports.result import Cost, Result
 
 MISSING = "–"  # noqa: RUF001 - an en dash is what tables show for no value
 
@@ -54,12 +54,15 @@ def signed(fraction: float) -> str:
 
 def seconds_per_step(result: Result) -> float | None:
     """Return the training time of one step; None where the clock did not see the whole run."""
-    seconds = result.cost.training_seconds
+    seconds = result.cost.training_seconds if result.cost else None
     return seconds / result.steps if seconds and result.steps and not result.provenance.resumed else None
 
 
-def _text(header: str, field: str, value: Callable[[Group], str]) -> ColumnKind:
-    return ColumnKind(header, (field,), lambda group: (value(group),), str, align="left")
+def _text(header: str, field: str, value: Callable[[Group], str | None]) -> ColumnKind:
+    def show(stored: str | None) -> str:
+        return MISSING if stored is None else stored
+
+    return ColumnKind(header, (field,), lambda group: (value(group),), show, align="left")
 
 
 def _number(
@@ -71,9 +74,16 @@ def _number(
     return ColumnKind(header, (field,), lambda group: (value(group),), show, is_descending=is_descending)
 
 
-def _size(group: Group) -> str:
-    height, width = group.first.cost.input_size
-    return f"{height} x {width}"
+def _of_cost(value: Callable[[Cost], float | None]) -> Callable[[Result], float | None]:
+    return lambda result: value(result.cost) if result.cost else None
+
+
+def _of_first(value: Callable[[Cost], float | None]) -> Callable[[Group], float | None]:
+    return lambda group: _of_cost(value)(group.first)
+
+
+def _size(group: Group) -> str | None:
+    return " x ".join(map(str, group.first.cost.input_size)) if group.first.cost else None
 
 
 def _mean(group: Group, value: Callable[[Result], float | None]) -> float | None:
@@ -84,8 +94,12 @@ def _mean(group: Group, value: Callable[[Result], float | None]) -> float | None
     return fmean(known) if len(known) == len(values) and len(machines) == 1 else None
 
 
-def _p50(result: Result) -> float | None:
-    return result.cost.latency.p50 if result.cost.latency else None
+def _over_seeds(value: Callable[[Cost], float | None]) -> Callable[[Group], float | None]:
+    return lambda group: _mean(group, _of_cost(value))
+
+
+def _p50(cost: Cost) -> float | None:
+    return cost.latency.p50 if cost.latency else None
 
 
 def _hours(result: Result) -> float | None:
@@ -112,23 +126,28 @@ COLUMNS: Mapping[str, ColumnKind] = {
         lambda mean, std, _: percent(mean, std),
         is_descending=True,
     ),
-    "parameters": _number("Parameters (M)", "parameters", 1e6, lambda group: group.first.cost.parameters),
-    "trainable": _number("Trainable (M)", "trainable_parameters", 1e6, lambda group: group.first.cost.trainable_parameters),
-    "flops": _number("GFLOPs", "flops", 1e9, lambda group: group.first.cost.flops),
+    "parameters": _number("Parameters (M)", "parameters", 1e6, _of_first(lambda cost: cost.parameters)),
+    "trainable": _number("Trainable (M)", "trainable_parameters", 1e6, _of_first(lambda cost: cost.trainable_parameters)),
+    "flops": _number("GFLOPs", "flops", 1e9, _of_first(lambda cost: cost.flops)),
     "macs": _number("GMACs", "macs", 1e9, lambda group: group.first.macs),
     "size": _text("Input", "input_size", _size),
     "images_per_second": _number("Images/s", "images_per_second", 1, lambda group: group.images_per_second, is_descending=True),
-    "latency": _number("Latency (ms)", "latency_p50", 1e-3, lambda group: _mean(group, _p50)),
-    "memory": _number("Memory (GiB)", "peak_memory", 2**30, lambda group: _mean(group, lambda result: result.cost.peak_memory)),
+    "latency": _number(
+        "Latency (ms)",
+        "latency_p50",
+        1e-3,
+        _over_seeds(_p50),
+    ),
+    "memory": _number("Memory (GiB)", "peak_memory", 2**30, _over_seeds(lambda cost: cost.peak_memory)),
     "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _mean(group, seconds_per_step)),
     "hours": _number("Training (h)", "training_hours", 1, lambda group: _mean(group, _hours)),
     "training_images_per_second": _number(
         "Training images/s",
         "training_images_per_second",
         1,
-        lambda group: _mean(group, lambda result: result.cost.training_images_per_second),
+        _over_seeds(lambda cost: cost.training_images_per_second),
         is_descending=True,
     ),
-    "device": _text("Device", "device", lambda group: ", ".join(group.devices)),
+    "device": _text("Device", "device", lambda group: ", ".join(group.devices) or None),
 }
 DEFAULT = ("method", "backbone", "division", "seeds", "miou", "parameters", "flops", "images_per_second")

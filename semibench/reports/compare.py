@@ -148,7 +148,8 @@ def _keys(groups: Sequence[Group], selection: Selection) -> list[str]:
         place = keys.index("miou") + 1 if "miou" in keys else len(keys)
         keys[place:place] = baseline.KEYS
     for key, predecessor in _REVEALING.items():
-        is_needed = len({COLUMNS[key].raw(one) for one in groups}) > 1 and (key == "config" or not columns)
+        values = {COLUMNS[key].raw(one) for one in groups} - {(None,)}
+        is_needed = len(values) > 1 and (key == "config" or not columns)
         if is_needed and key not in keys:
             keys.insert(keys.index(predecessor) + 1 if predecessor in keys else len(keys), key)
     return keys

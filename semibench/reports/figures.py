@@ -23,7 +23,7 @@ class Counted(NamedTuple):
     """The figures of ``Scores`` that follow from its counts per image alone."""
 
     boundary_iou: float
-    calibration_error: float
+    calibration_error: float | None
 
 
 def derive(confusion: metrics.Counts | Sequence[Sequence[int]], classes: metrics.Mean) -> Derived:
@@ -42,10 +42,11 @@ def derive(confusion: metrics.Counts | Sequence[Sequence[int]], classes: metrics
 
 
 def derive_counts(counts: PerImage, classes: metrics.Mean) -> Counted:
-    """Return the figures of counts per image; nan where no pixel was counted."""
+    """Return the figures of counts per image; nan where no pixel was counted, None where no confidence is known."""
     boundary_iou = metrics.intersection_over_union(counts.boundary_intersection.sum(axis=0), counts.boundary_union.sum(axis=0))
     bins = (counts.bin_count.sum(axis=0), counts.bin_correct.sum(axis=0), counts.bin_confidence.sum(axis=0))
-    return Counted(float(metrics.mean_over_classes(boundary_iou, classes)), metrics.expected_calibration_error(*bins))
+    error = metrics.expected_calibration_error(*bins)
+    return Counted(float(metrics.mean_over_classes(boundary_iou, classes)), None if math.isnan(error) else error)
 
 
 def is_close(stored: float | None, expected: float | None) -> bool:

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from semibench.hashing import digest_json
+from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Options
 from semibench.reports.result import Result, Teacher
+
+NUMERICS = 2  # raised whenever the heading Results of CHANGELOG.md grows: older runs are then other runs
 
 
 class Files(NamedTuple):
@@ -34,8 +37,26 @@ def run_id(
     )
 
 
+def external_id(protocol: str, method: str, seed: int, evaluation: EvaluationRule, labels: str, numerics: int) -> str:
+    """Return the id of label maps that another program made, from their digest and that of the protocol."""
+    return digest_json(
+        {
+            "protocol": protocol,
+            "external": method,
+            "seed": seed,
+            "evaluation": evaluation.model_dump(mode="json"),
+            "labels": labels,
+            "numerics": numerics,
+        }
+    )
+
+
 def possible_ids(result: Result) -> set[str]:
     """Return the ids that follow from a result; several where it does not say which of its weight files was named by hand."""
+    numerics = result.provenance.numerics
+    if result.kind == "external":
+        labels = result.digests.tensors
+        return {external_id(result.digest, result.method, result.seed, result.evaluation, labels, numerics)}
     deciding = {
         "method": {"name": result.method, **result.config},
         "network": result.network,
@@ -43,7 +64,6 @@ def possible_ids(result: Result) -> set[str]:
         "evaluation": result.evaluation.model_dump(mode="json"),
     }
     read = frozenset(weights.sha256 for weights in result.weights)
-    numerics = result.provenance.numerics
     return {
         run_id(result.digest, result.seed, Files(named, read), numerics, result.teachers, deciding) for named in (None, *read)
     }

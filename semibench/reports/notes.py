@@ -68,16 +68,28 @@ def _divisions(groups: Sequence[Group]) -> Iterator[str]:
     divisions = sorted({group.first.division for group in groups})
     if len(divisions) > 1:
         yield f"Rows are of several divisions ({', '.join(divisions)}): they were not trained under equal conditions."
+    external = [group for group in groups if group.first.kind == "external"]
+    if external:
+        yield (
+            "external: label maps that another program made, counted here as those of runs are. Which images it learnt from, "
+            "how it predicted and what that cost was not seen."
+        )
+    for group in external:
+        said = dict.fromkeys(result.about for result in group.results if result.about)
+        yield from (f"{group.first.method} (external), as its scorer says: {about}" for about in said)
 
 
 def _cost(groups: Sequence[Group]) -> Iterator[str]:
-    sizes = sorted({group.first.cost.input_size for group in groups})
+    costs = [group.first.cost for group in groups if group.first.cost]
+    if not costs:
+        return
+    sizes = sorted({cost.input_size for cost in costs})
     shown = ", ".join(f"{height} x {width}" for height, width in sizes)
     yield (
         f"Operations are of one image of {shown} pixels, 2 FLOPs per multiply-accumulate; "
         "parameters are those of the network that predicts."
     )
-    uncounted = sorted({name for group in groups for name in group.first.cost.uncounted})
+    uncounted = sorted({name for cost in costs for name in cost.uncounted})
     if uncounted:
         yield f"Not counted: {', '.join(uncounted)}."
 
@@ -87,10 +99,10 @@ def _speed(groups: Sequence[Group]) -> Iterator[str]:
         (result.provenance.device, latency.batch, latency.size)
         for group in groups
         for result in group.results
-        if (latency := result.cost.latency) is not None
+        if result.cost and (latency := result.cost.latency)
     }
     if conditions:
         shown = "; ".join(f"{device}, batch {batch} of {size[0]} x {size[1]}" for device, batch, size in sorted(conditions))
         yield f"Images/s: forward passes after warm-up, on {shown}."
-    if any(group.images_per_second is None for group in groups):
+    if any(group.first.cost and group.images_per_second is None for group in groups):
         yield "Images/s is shown only where all seeds of a row were measured alike on one device."

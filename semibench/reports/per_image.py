@@ -79,14 +79,15 @@ def _check_members(archive: zipfile.ZipFile, n_images: int, n_classes: int, path
     for member in members:
         name = member.filename.removesuffix(".npy")
         with archive.open(member) as file:
-            shape, dtype = _header(file)
+            shape, dtype = read_header(file)
             _check(name, shape, dtype, (n_images, n_classes), str(path))
             expected = file.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize
         if member.file_size != expected:
             raise DataError(f"{name} in {path} takes {member.file_size} bytes, its header means {expected}", _NEXT_STEP)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and element type of an array in NumPy's format, before any of it is read."""
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)

@@ -37,7 +37,7 @@ class Scores(Record):
     pixel_accuracy: Fraction
     frequency_weighted_iou: Fraction
     boundary_iou: Fraction
-    calibration_error: Fraction  # expected calibration error, 15 equal bins
+    calibration_error: Fraction | None  # expected calibration error, 15 equal bins; None: confidences are not known
     confusion: Confusion
 
 
@@ -101,7 +101,7 @@ class Digests(Record):
     evaluation: Sha256
     recipe: Sha256
     truth: Sha256  # of the decoded masks that were scored against
-    tensors: Sha256  # of the final weights
+    tensors: Sha256  # of the final weights; of the label maps of an external result
 
 
 class Provenance(Record):
@@ -129,7 +129,7 @@ class Status(Record):
 
 
 class Result(Record):
-    """One finished run. Fractions in [0, 1], seconds, bytes, images per second.
+    """One finished run, or label maps of another program. Fractions in [0, 1], seconds, bytes, images per second.
 
     A run that is under way or failed has a ``Status`` and no result.
     """
@@ -137,7 +137,7 @@ class Result(Record):
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True, json_schema_serialization_defaults_required=True)
 
     schema_version: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA)] = SCHEMA
-    kind: Literal["run"] = "run"
+    kind: Literal["run", "external"] = "run"  # external: only the label maps were seen, nothing of how they came about
     status: Literal["complete"] = "complete"
     run_id: str
     protocol: str
@@ -150,7 +150,7 @@ class Result(Record):
     config: Options  # of the method
     network: Options
     backbone: str
-    division: Literal["controlled", "published", "custom"]
+    division: Literal["controlled", "published", "custom", "external"]
     recipe: Options
     seed: int
     steps: int
@@ -159,11 +159,13 @@ class Result(Record):
     confusion: Confusion  # of the same
     last: Scores
     best: Scores
-    macs: Count  # as in ``cost``
-    cost: Cost
+    macs: Count | None  # as in ``cost``
+    cost: Cost | None  # None: external
     weights: tuple[Weights, ...]
     teachers: tuple[Teacher, ...] = ()
     trajectory: Trajectory | None = None  # of the training; None: begun by an earlier version, or nothing was trained
+    coverage: Fraction | None = None  # of unlabelled pixels by pseudo-labels while training, mean over the logged steps
+    about: str = ""  # external: what whoever scored it says of it
     provenance: Provenance
 
     @property
@@ -179,7 +181,10 @@ class Result(Record):
         _require(self.last.n_images == self.best.n_images, "last and best were scored on different numbers of images")
         _require(self.confusion == self.ranked.confusion, "confusion is not that of the checkpoint that ranks")
         _require(self.miou == self.ranked.miou, f"miou is {self.miou}, that of the checkpoint that ranks is {self.ranked.miou}")
-        _require(self.macs == self.cost.macs, f"macs is {self.macs}, cost.macs is {self.cost.macs}")
+        macs = self.cost.macs if self.cost else None
+        _require(self.macs == macs, f"macs is {self.macs}, cost.macs is {macs}")
+        is_external = (self.kind == "external", self.division == "external", self.cost is None)
+        _require(len(set(is_external)) == 1, f"kind is {self.kind}, division {self.division}, and cost is given or not")
         return self
 
 

@@ -1,6 +1,7 @@
 """Columns of scores besides the mIoU: all follow from the stored confusion matrices and the counts per image."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +41,17 @@ def _spread(header: str, field: str, value: Callable[[Result], float | None], sh
     return ColumnKind(header, (f"{field}_mean", f"{field}_std"), raw, show, is_descending=True)
 
 
+def _of_run(value: Callable[[Result], float]) -> Callable[[Result], float | None]:
+    """Return the same of runs alone: label maps of another program are of no known checkpoint."""
+    return lambda result: value(result) if result.kind == "run" else None
+
+
 def _share(mean: float | None, std: float | None) -> str:
     return MISSING if mean is None else percent(mean, std)
 
 
-def _gain(mean: float, std: float | None) -> str:
-    return signed(mean) + ("" if std is None else f" ± {100 * std:.2f}")
+def _gain(mean: float | None, std: float | None) -> str:
+    return MISSING if mean is None else signed(mean) + ("" if std is None else f" ± {100 * std:.2f}")
 
 
 COLUMNS: Mapping[str, ColumnKind] = {
@@ -54,11 +60,16 @@ COLUMNS: Mapping[str, ColumnKind] = {
         "Frequency-weighted IoU (%)", "frequency_weighted_iou", lambda result: result.ranked.frequency_weighted_iou, _share
     ),
     "boundary_iou": _spread("Boundary IoU (%)", "boundary_iou", lambda result: result.ranked.boundary_iou, _share),
+    "calibration_error": replace(
+        _spread("Calibration error (%)", "calibration_error", lambda result: result.ranked.calibration_error, _share),
+        is_descending=False,
+    ),
+    "coverage": _spread("Pseudo-label coverage (%)", "coverage", lambda result: result.coverage, _share),
     "rare_iou": _spread("Rare classes (%)", "rare_iou", _rare_mean, _share),
-    "last": _spread("Last (%)", "last", lambda result: result.last.miou, _share),
-    "best": _spread("Best (%)", "best", lambda result: result.best.miou, _share),
+    "last": _spread("Last (%)", "last", _of_run(lambda result: result.last.miou), _share),
+    "best": _spread("Best (%)", "best", _of_run(lambda result: result.best.miou), _share),
     "best_minus_last": _spread(
-        "Best - last (points)", "best_minus_last", lambda result: result.best.miou - result.last.miou, _gain
+        "Best - last (points)", "best_minus_last", _of_run(lambda result: result.best.miou - result.last.miou), _gain
     ),
 }
 
@@ -101,6 +112,13 @@ def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
         yield f"Rare classes: mean IoU of the quarter of the classes with the fewest pixels in the truth: {names}."
     if "boundary_iou" in keys:
         yield "Boundary IoU: IoU of the pixels within 2 % of the diagonal from the contours of each class, mean over classes."
+    if "calibration_error" in keys:
+        yield "Calibration error: distance of confidence and accuracy over 15 equal bins, weighted by pixels; less is better."
+    if "coverage" in keys:
+        yield (
+            "Pseudo-label coverage: share of unlabelled pixels that had a pseudo-label, mean over the logged steps; "
+            "whether they were right is not known while training, which never opens those masks."
+        )
     if IMAGES in keys:
         yield "95 % over images: bootstrap of the scored images, the same draws for every seed; the runs are held fixed."
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from semibench.harness.commands import _options
+from semibench.harness.commands import _options, _scores
 
 
 @click.command()
@@ -42,9 +42,4 @@ def command(
         subset = subset or scorer.configuration.evaluation.report_on
         evaluation = scorer.evaluate(dataset, subset)
     scores = to_scores(evaluation, subset, step, scorer.configuration.evaluation)
-    if as_json:
-        click.echo(scores.model_dump_json())
-        return
-    for name, iou in zip(dataset.class_names, scores.class_iou, strict=True):
-        click.echo(f"{name:20} {'absent' if iou is None else f'{100 * iou:6.2f}'}")
-    click.echo(f"{'mIoU':20} {100 * scores.miou:6.2f}  ({scores.n_images} images of {subset}, step {scores.step})")
+    _scores.show(scores, dataset.class_names, f", step {step}", as_json=as_json)
