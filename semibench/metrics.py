@@ -98,9 +98,14 @@ def frequency_weighted_iou(confusion: Counts) -> float:
     >>> frequency_weighted_iou(np.array([[2, 1], [1, 0]]))
     0.375
     """
-    total = int(confusion.sum())
+    return weighted_by_frequency(class_iou(confusion), confusion)
+
+
+def weighted_by_frequency(iou: Scores, confusion: Counts) -> float:
+    """Return the mean of IoU (K,) weighted by each class's share of the truth of ``confusion`` (K, K)."""
     frequency = confusion.sum(axis=1)
-    return float(np.nansum(frequency * class_iou(confusion))) / total if total else math.nan
+    total = int(frequency.sum())
+    return float(np.nansum(frequency * iou)) / total if total else math.nan
 
 
 def boundary_width(height: int, width: int, ratio: float = 0.02) -> int:

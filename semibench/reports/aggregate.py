@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import fmean, stdev
 from typing import Any, NamedTuple  # JSON values have no narrower type
 
@@ -163,13 +164,14 @@ def _flatten(value: Any, name: str = "") -> Iterable[tuple[str, str]]:
 
 
 def _refuse_mixed(results: Sequence[Result]) -> None:
-    for protocol in sorted({result.protocol for result in results}):
+    """Raise NotConformantError when ``results``, sorted by protocol, were not measured alike."""
+    for protocol, alike in groupby(results, lambda result: result.protocol):
+        of_protocol = list(alike)
         for what, digest_of in _DIGESTS.items():
-            names: dict[str, list[str]] = {}
-            for result in results:
-                if result.protocol == protocol:
+            if len(set(map(digest_of, of_protocol))) > 1:
+                names: dict[str, list[str]] = {}
+                for result in of_protocol:
                     names.setdefault(digest_of(result), []).append(f"{result.method}/{result.run_id[:12]}")
-            if len(names) > 1:
                 kinds = "; ".join(f"{digest[:12]} in {_enumerate(runs)}" for digest, runs in sorted(names.items()))
                 raise NotConformantError(
                     f"runs of protocol '{protocol}' have different digests of the {what}: {kinds}",

@@ -33,11 +33,12 @@ def derive(confusion: metrics.Counts | Sequence[Sequence[int]], classes: metrics
     Derived(miou=0.25, class_iou=(0.5, 0.0, None), pixel_accuracy=0.5, frequency_weighted_iou=0.375)
     """
     matrix = np.asarray(confusion, dtype=np.int64)
+    class_iou = metrics.class_iou(matrix)
     return Derived(
-        metrics.mean_iou(matrix, classes),
-        tuple(None if math.isnan(iou) else iou for iou in metrics.class_iou(matrix).tolist()),
+        float(metrics.mean_over_classes(class_iou, classes)),
+        tuple(None if math.isnan(iou) else iou for iou in class_iou.tolist()),
         metrics.pixel_accuracy(matrix),
-        metrics.frequency_weighted_iou(matrix),
+        metrics.weighted_by_frequency(class_iou, matrix),
     )
 
 

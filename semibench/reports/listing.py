@@ -40,7 +40,7 @@ def find(folders: Sequence[Path]) -> list[Path]:
             raise DataError(
                 f"folder '{folder}' not found", "Name an existing folder of runs, or make one with 'semibench run'."
             )
-        found.update(run.resolve() for run in _below(folder))
+        found.update(_below(folder.resolve()))  # no link is followed below it
     return sorted(found)
 
 

@@ -136,7 +136,7 @@ class Result(Record):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True, json_schema_serialization_defaults_required=True)
 
-    schema_version: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA)] = SCHEMA
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA, strict=True)] = SCHEMA
     kind: Literal["run", "external"] = "run"  # external: only the label maps were seen, nothing of how they came about
     status: Literal["complete"] = "complete"
     run_id: str
@@ -176,8 +176,9 @@ class Result(Record):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         for name, scores in (("last", self.last), ("best", self.best)):
-            _check_matrix(name, scores.confusion, len(self.class_names))
-            _check_figures(name, scores, self.evaluation)
+            if name == "last" or scores != self.last:  # a best that is the last need not be derived twice
+                _check_matrix(name, scores.confusion, len(self.class_names))
+                _check_figures(name, scores, self.evaluation)
         _require(self.last.n_images == self.best.n_images, "last and best were scored on different numbers of images")
         _require(self.confusion == self.ranked.confusion, "confusion is not that of the checkpoint that ranks")
         _require(self.miou == self.ranked.miou, f"miou is {self.miou}, that of the checkpoint that ranks is {self.ranked.miou}")
@@ -198,19 +199,17 @@ def read(path: Path) -> Result:
 
     Raises DataError when it is not a whole result of a schema that this version knows, or contradicts itself.
     """
-    data = _load(path)
-    version = data.get("schema")
-    if not isinstance(version, int):
-        raise DataError(f"{path} names no schema", "It is not a result of semibench: move it out of the folder of runs.")
-    if version > SCHEMA:
-        raise DataError(f"{path} has schema {version}, this semibench reads up to {SCHEMA}", "Upgrade semibench to read it.")
+    content = _content(path)
     try:
-        return Result.model_validate(data)
+        result = Result.model_validate_json(content, by_alias=True, by_name=False)
     except ValidationError as invalid:
         for error in invalid.errors():
             if error["type"] == _CONTRADICTION:
                 raise DataError(f"{path} contradicts itself: {error['msg']}", _RESTORE) from None
-    return Result.parse(data, str(path), DataError)
+    else:
+        if "schema_version" in result.model_fields_set:
+            return result
+    return _explained(content, path)
 
 
 def json_schema() -> dict[str, Any]:
@@ -243,16 +242,27 @@ def _check_figures(name: str, scores: Scores, rule: EvaluationRule) -> None:
     _require(is_same, f"{name}.class_iou is not what its confusion matrix gives")
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> bytes:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", "Check the path.") from error
+
+
+def _explained(content: bytes, path: Path) -> Result:
+    """Say what is wrong with what could not be read straight; a slower reading, which knows more."""
+    try:
+        data = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not whole JSON: {error}", _RESTORE) from error
     if not isinstance(data, dict):
         raise DataError(f"{path} holds no JSON object", _RESTORE)
-    return data
+    version = data.get("schema")
+    if not isinstance(version, int):
+        raise DataError(f"{path} names no schema", "It is not a result of semibench: move it out of the folder of runs.")
+    if version > SCHEMA:
+        raise DataError(f"{path} has schema {version}, this semibench reads up to {SCHEMA}", "Upgrade semibench to read it.")
+    return Result.parse(data, str(path), DataError)
 
 
 def _layout(value: Any, indent: str = "") -> str:
