@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
 
 from semibench.reports.aggregate import Group, names, scores_by_seed
 from semibench.reports.columns import MISSING, ColumnKind, seconds_per_step, signed, significant
+from semibench.reports.over_images import Difference, Images
 from semibench.reports.render.table import Raw
-from semibench.reports.statistics import CONFIDENCE, LEVEL, MIN_SEEDS, holm, student
+from semibench.reports.statistics import CONFIDENCE, LEVEL, MIN_IMAGES, MIN_SEEDS, holm, student
 
-KEYS = ("difference", "interval", "pairs", "p", "step_time")
+KEYS = ("difference", "interval", "pairs", "p", "image_difference", "image_p", "step_time")
+OVER_IMAGES = ("image_difference", "image_p")
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,15 @@ class Against:
     low: float | None
     high: float | None
     p: float | None  # after Holm, over the rows of the table
+    images: Difference | None  # None where the counts per image of a run are not there; its p as above
     step_time: float | None  # seconds per step over those of the baseline
 
 
-def compare(groups: Sequence[Group], method: str) -> list[Against]:
-    """Return each of ``groups``, which share a protocol, against the row of ``method`` made under the same conditions."""
+def compare(groups: Sequence[Group], method: str, images: Images | None = None) -> list[Against]:
+    """Return each of ``groups``, which share a protocol, against the row of ``method`` made under the same conditions.
+
+    Without the counts per image in ``images``, nothing is said about other images.
+    """
     opponents = [_opponent(one, groups, method) for one in groups]
     scores = scores_by_seed(groups)
     differences = np.full_like(scores, np.nan)
@@ -37,6 +43,7 @@ def compare(groups: Sequence[Group], method: str) -> list[Against]:
             differences[row] = scores[row] - scores[opponent]
     found = student(differences)
     adjusted = holm(found.p)
+    over_images = _over_images(groups, opponents, images or Images({}))
     return [
         Against(
             pairs=int(found.n[row]),
@@ -44,38 +51,46 @@ def compare(groups: Sequence[Group], method: str) -> list[Against]:
             low=_present(found.low[row]),
             high=_present(found.high[row]),
             p=_present(adjusted[row]),
+            images=over_images[row],
             step_time=None if opponent is None else _step_time(groups[row], groups[opponent]),
         )
         for row, opponent in enumerate(opponents)
     ]
 
 
-def columns(groups: Sequence[Group], method: str) -> Mapping[str, ColumnKind]:
-    """Return the columns ``KEYS`` of the table of ``groups``."""
-    found = {one.first.run_id: against for one, against in zip(groups, compare(groups, method), strict=True)}
+def columns(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> Mapping[str, ColumnKind]:
+    """Return the columns ``KEYS`` of the table of ``groups``, which were ``compared`` with ``method``."""
+    found = {one.first.run_id: against for one, against in zip(groups, compared, strict=True)}
 
     def column(
         header: str, show: Callable[..., str], value: Callable[[Against], tuple[Raw, ...]], *fields: str, descends: bool = True
     ) -> ColumnKind:
         return ColumnKind(header, fields, lambda one: value(found[one.first.run_id]), show, is_descending=descends)
 
-    interval = f"{100 * CONFIDENCE:.0f} % interval"
+    interval = f"{100 * CONFIDENCE:.0f} % over"
     return {
         "difference": column(f"vs {method} (points)", _points, lambda one: (one.mean,), "difference"),
-        "interval": column(interval, _interval, lambda one: (one.low, one.high), "difference_low", "difference_high"),
+        "interval": column(
+            f"{interval} seeds", _interval, lambda one: (one.low, one.high), "difference_low", "difference_high"
+        ),
         "pairs": column("Pairs", lambda pairs: str(pairs) if pairs else MISSING, lambda one: (one.pairs,), "pairs"),
-        "p": column("p", _probability, lambda one: (one.p,), "p", descends=False),
+        "p": column("p over seeds", _probability, lambda one: (one.p,), "p", descends=False),
+        "image_difference": column(
+            f"{interval} images", _interval, _image_interval, "image_difference_low", "image_difference_high"
+        ),
+        "image_p": column("p over images", _probability, _image_p, "image_p", descends=False),
         "step_time": column("Time/step (×)", _ratio, lambda one: (one.step_time,), "step_time", descends=False),  # noqa: RUF001
     }
 
 
-def notes(groups: Sequence[Group], method: str) -> Iterator[str]:
+def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> Iterator[str]:
     """Yield what the columns of ``columns`` mean, and which rows they do not tell apart from the baseline."""
-    rows = list(zip(names(groups), compare(groups, method), strict=True))
+    rows = list(zip(names(groups), compared, strict=True))
     tested = [(name, against.p) for name, against in rows if against.p is not None]
     yield (
         f"vs {method}: mIoU minus that of {method} with the same backbone and division, paired by seed, the mean over common "
-        f"seeds in percentage points, with Student's interval. p: paired t-test, after Holm over {len(tested)} of them."
+        f"seeds in percentage points, with Student's interval. p over seeds: paired t-test, after Holm over {len(tested)} of "
+        "them. Both are about training again, on the same images."
     )
     undecided = [name for name, against in rows if 0 < against.pairs < MIN_SEEDS]
     if undecided:
@@ -83,10 +98,46 @@ def notes(groups: Sequence[Group], method: str) -> Iterator[str]:
     tied = [name for name, p in tested if p > LEVEL]
     if tied:
         yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
+    yield from _image_notes([(name, against.images) for name, against in rows if against.images], method)
     yield (
         f"Time/step: training time of a step, waiting for data included, over that of {method} with the same seeds; only where "
         "no run was resumed and all were made on one kind of machine."
     )
+
+
+def _image_notes(rows: Sequence[tuple[str, Difference]], method: str) -> Iterator[str]:
+    if not rows:
+        return
+    tested = [(name, found.p) for name, found in rows if found.p is not None]
+    yield (
+        f"Over images: the same difference were other images scored, the runs of common seeds held fixed; it says nothing "
+        f"about training again. Interval: paired bootstrap of the images. p over images: images change sides between the row "
+        f"and {method} at random, counts are summed; after Holm over {len(tested)} of them."
+    )
+    undecided = [name for name, found in rows if found.p is None]
+    if undecided:
+        yield f"Fewer than {MIN_IMAGES} images decide nothing: {', '.join(undecided)}."
+    tied = [name for name, p in tested if p > LEVEL]
+    if tied:
+        yield f"Not separable from {method} over images at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
+
+
+def _over_images(groups: Sequence[Group], opponents: Sequence[int | None], images: Images) -> list[Difference | None]:
+    """Return each row over images, with p-values after Holm."""
+    found = [
+        None if opponent is None or opponent == row else images.difference(groups[row], groups[opponent])
+        for row, opponent in enumerate(opponents)
+    ]
+    adjusted = holm(np.array([np.nan if one is None or one.p is None else one.p for one in found]))
+    return [one and replace(one, p=_present(p)) for one, p in zip(found, adjusted, strict=True)]
+
+
+def _image_interval(against: Against) -> tuple[float | None, float | None]:
+    return (against.images.low, against.images.high) if against.images else (None, None)
+
+
+def _image_p(against: Against) -> tuple[float | None]:
+    return (against.images.p if against.images else None,)
 
 
 def _opponent(one: Group, groups: Sequence[Group], method: str) -> int | None:

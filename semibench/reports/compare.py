@@ -8,9 +8,11 @@ from typing import Any  # values of one column can be ordered, whichever type th
 from semibench.errors import DataError, unknown
 from semibench.reports import baseline, ledger, reported, score_columns, ties
 from semibench.reports.aggregate import Group, group
+from semibench.reports.baseline import Against
 from semibench.reports.columns import COLUMNS, DEFAULT, ColumnKind
 from semibench.reports.listing import RunSummary
 from semibench.reports.notes import notes
+from semibench.reports.over_images import Images
 from semibench.reports.render.table import Cell, Column, Emphasis, Raw, Table
 from semibench.reports.store import Collection
 
@@ -87,22 +89,26 @@ def _choose(collection: Collection, protocols: Sequence[str]) -> Collection:
 
 
 def _table(groups: list[Group], collection: Collection, selection: Selection) -> Table:
-    method = selection.baseline
+    method, images = selection.baseline, Images(collection.folders)
+    compared = baseline.compare(groups, method, images) if method else []
     classes = score_columns.of_classes(groups[0].first.class_names)
     kinds = {
         **COLUMNS,
         **score_columns.COLUMNS,
         **classes,
-        score_columns.IMAGES: score_columns.over_images(collection.folders),
-        **(baseline.columns(groups, method) if method else {}),
+        score_columns.IMAGES: score_columns.over_images(images),
+        **(baseline.columns(groups, method, compared) if method else {}),
     }
     ordered = _sorted(groups, kinds[selection.sort])
-    keys = [part for key in _keys(ordered, selection) for part in (classes if key == score_columns.CLASSES else (key,))]
+    compared = [compared[groups.index(one)] for one in ordered] if method else []
+    keys = [
+        part for key in _keys(ordered, selection, compared) for part in (classes if key == score_columns.CLASSES else (key,))
+    ]
     cells = [_emphasized(key, [_cell(kinds[key], one) for one in ordered]) for key in keys]
     first = ordered[0].first
     statistics = (
         *score_columns.notes(keys, ordered[0]),
-        *(baseline.notes(ordered, method) if method else ()),
+        *(baseline.notes(ordered, method, compared) if method else ()),
         *ties.notes(ordered),
     )
     left_out = [run for run in collection.left_out if run.protocol == first.protocol]
@@ -140,13 +146,14 @@ def _sorted(groups: list[Group], kind: ColumnKind) -> list[Group]:
     return [one for value in sorted(values, reverse=kind.is_descending) for one in values[value]] + without
 
 
-def _keys(groups: Sequence[Group], selection: Selection) -> list[str]:
+def _keys(groups: Sequence[Group], selection: Selection, compared: Sequence[Against]) -> list[str]:
     """Return the columns asked for, and those without which rows would be mistaken for each other."""
     columns = selection.columns
     keys = list(columns or DEFAULT)
     if selection.baseline and not set(keys) & set(baseline.KEYS):
         place = keys.index("miou") + 1 if "miou" in keys else len(keys)
-        keys[place:place] = baseline.KEYS
+        has_images = any(against.images for against in compared)
+        keys[place:place] = [key for key in baseline.KEYS if has_images or key not in baseline.OVER_IMAGES]
     for key, predecessor in _REVEALING.items():
         values = {COLUMNS[key].raw(one) for one in groups} - {(None,)}
         is_needed = len(values) > 1 and (key == "config" or not columns)

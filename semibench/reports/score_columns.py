@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from semibench.reports import per_image
 from semibench.reports.aggregate import Group, spread
 from semibench.reports.columns import MISSING, ColumnKind, percent, signed
+from semibench.reports.over_images import Images
 from semibench.reports.result import Confusion, Result
-from semibench.reports.statistics import CONFIDENCE, bootstrap_images, percentile_interval
+from semibench.reports.statistics import CONFIDENCE
 
 CLASSES = "class_iou"  # stands for one column a class
 IMAGES = "image_interval"
@@ -83,26 +82,17 @@ def of_classes(class_names: Sequence[str]) -> Mapping[str, ColumnKind]:
     return {f"iou:{name}": column(label, name) for label, name in enumerate(class_names)}
 
 
-def over_images(folders: Mapping[str, Path]) -> ColumnKind:
+def over_images(images: Images) -> ColumnKind:
     """Return the column ``IMAGES``: what another draw of the images would give, from the counts in the folders of runs."""
 
     def raw(group: Group) -> tuple[float | None, float | None]:
-        return image_interval(group.results, folders) or (None, None)
+        return images.interval(group.results) or (None, None)
 
     def show(low: float | None, high: float | None) -> str:
         return MISSING if low is None or high is None else f"[{percent(low, None)}, {percent(high, None)}]"
 
     header = f"{100 * CONFIDENCE:.0f} % over images"
     return ColumnKind(header, ("image_low", "image_high"), raw, show, is_descending=True)
-
-
-def image_interval(results: Sequence[Result], folders: Mapping[str, Path]) -> tuple[float, float] | None:
-    """Return the bootstrap interval over images of the mean over seeds; None where a run's counts per image are not there."""
-    paths = [folders[result.run_id] / "scores.npz" for result in results if result.run_id in folders]
-    if len(paths) < len(results) or not all(path.is_file() for path in paths):
-        return None
-    draws = [_draws(result, path) for result, path in zip(results, paths, strict=True)]
-    return percentile_interval(np.mean(draws, axis=0))
 
 
 def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
@@ -121,10 +111,3 @@ def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
         )
     if IMAGES in keys:
         yield "95 % over images: bootstrap of the scored images, the same draws for every seed; the runs are held fixed."
-
-
-def _draws(result: Result, path: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    counts = per_image.load(path, result.ranked.n_images, len(result.class_names))
-    order = np.argsort(counts.ids)
-    union = counts.truth + counts.prediction - counts.intersection
-    return bootstrap_images(counts.intersection[order], union[order], result.evaluation.classes)

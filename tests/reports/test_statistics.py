@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from semibench.reports.statistics import (
+    MIN_IMAGES,
     bootstrap_images,
-    bootstrap_seeds,
+    flip_images,
     holm,
     percentile_interval,
     smallest_detectable,
@@ -210,33 +211,82 @@ def test_the_interval_over_images_covers_as_often_as_it_says():
     assert percentile_interval(one) == pytest.approx((low[0], high[0]), abs=0.1 * (high[0] - low[0]))
 
 
-def test_partitions_and_seeds_are_both_drawn():
-    # Two partitions 0.2 apart whose seeds hardly differ: a mean of two drawn partitions is 0.5, 0.6 or 0.7.
-    draws = bootstrap_seeds([[0.5, 0.5], [0.7, 0.7, 0.7]], resamples=4000)
-    values, counts = np.unique(draws.round(6), return_counts=True)
-    assert values.tolist() == [0.5, 0.6, 0.7]
-    assert (counts / 4000).tolist() == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
-
-
-def test_seeds_of_one_partition_are_drawn_as_scipy_draws_them():
-    values = np.random.default_rng(10).normal(0.6, 0.02, 12)
-    other = stats.bootstrap((values,), np.mean, n_resamples=9000, method="percentile", rng=0).confidence_interval
-    ours = percentile_interval(bootstrap_seeds([values.tolist()], resamples=9000))
-    assert ours == pytest.approx(tuple(other), abs=0.05 * (other.high - other.low))
-
-
-def test_the_interval_over_many_partitions_covers_as_often_as_it_says():
-    partitions, seeds, generator = 30, 3, np.random.default_rng(11)
-    # a drawn mean is linear in the scores, so that scores of 1 and 0 show the weights that every study is drawn with
-    units = np.eye(partitions * seeds).reshape(-1, partitions, seeds)
-    weights = np.stack([bootstrap_seeds(unit.tolist(), resamples=500) for unit in units])
-    scores = generator.normal(0, 1, (SIMULATIONS, partitions, 1)) + generator.normal(0, 0.5, (SIMULATIONS, partitions, seeds))
-    low, high = np.quantile(scores.reshape(SIMULATIONS, -1) @ weights, [0.025, 0.975], axis=1)
-    assert 0.93 < _coverage(low, high, 0.0) < 0.97
-
-
 def test_five_seeds_bootstrap_badly_which_is_why_students_interval_is_shown():
     values = np.random.default_rng(12).normal(0, 1, (SIMULATIONS, 5))
     drawn = values[:, np.random.default_rng(0).integers(5, size=(500, 5))].mean(axis=-1)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=1)
     assert 0.8 < _coverage(low, high, 0.0) < 0.88
+
+
+# Tests over images.
+
+
+def _pairs(n, k, generator, shift=0.0, seeds=2):
+    """Return counts (n, S, 2, K) of two methods whose share of right pixels varies by image and by method."""
+    union = generator.integers(50, 2000, (n, seeds, k))
+    ease = generator.beta(7, 3, (n, 1, k))
+
+    def method(shift):
+        share = np.clip(ease + generator.normal(shift, 0.05, (n, 1, 1)), 0, 1)
+        return np.stack([np.rint(union * share).astype(np.int64), union], axis=2)
+
+    return method(0.0), method(shift)
+
+
+def _slow_p(first, second):
+    """Return the p-value of scipy's permutation test, whose statistic sums the counts of the images on either side."""
+    both = np.stack([first, second])
+    images = np.arange(first.shape[0])
+
+    def difference(own, other):
+        picked = [both[side.astype(int), images].sum(axis=0) for side in (own, other)]
+        means = [np.nanmean(counts[:, 0] / counts[:, 1], axis=-1).mean() for counts in picked]
+        return means[0] - means[1]
+
+    sides = (np.zeros(len(images)), np.ones(len(images)))
+    found = stats.permutation_test(sides, difference, permutation_type="samples", vectorized=False, n_resamples=np.inf)
+    return found.pvalue
+
+
+@pytest.mark.parametrize("n", [MIN_IMAGES, 9])
+@pytest.mark.parametrize("shift", [0.0, 0.03, 0.2])
+def test_few_images_change_sides_in_all_ways_as_in_scipy(n, shift):
+    first, second = _pairs(n, 3, np.random.default_rng(13), shift)
+    assert flip_images(first, second, "present") == pytest.approx(_slow_p(first, second))
+
+
+def test_draws_of_many_images_come_near_to_all_ways():
+    first, second = _pairs(11, 3, np.random.default_rng(14), 0.03)
+    exact = flip_images(first, second, "present")
+    assert flip_images(first, second, "present", resamples=2000) == pytest.approx(exact, abs=0.04)
+    assert 0.01 < exact < 0.99
+
+
+def test_five_images_decide_nothing():
+    first, second = _pairs(MIN_IMAGES - 1, 3, np.random.default_rng(15), 0.5)
+    assert np.isnan(flip_images(first, second, "present"))
+
+
+def test_methods_that_label_alike_are_not_told_apart():
+    first, _ = _pairs(20, 3, np.random.default_rng(16))
+    assert flip_images(first, first, "present") == 1.0
+
+
+def test_a_class_that_changes_sides_with_its_image_counts_as_the_rule_says():
+    first, second = _pairs(8, 2, np.random.default_rng(17))
+    first[1:, :, :, 1] = second[:, :, :, 1] = 0
+    assert 0 < flip_images(first, second, "present") <= 1
+    assert 0 < flip_images(first, second, "all") <= 1
+
+
+def test_alike_methods_are_told_apart_as_often_as_the_level_says():
+    generator = np.random.default_rng(18)
+    found = [flip_images(*_pairs(25, 3, generator, seeds=1), "present", resamples=199) for _ in range(600)]
+    assert 0.03 < np.mean(np.array(found) <= 0.05) < 0.07
+
+
+def test_the_images_of_voc_change_sides_fast_enough_for_a_table():
+    first, second = _pairs(1449, 21, np.random.default_rng(19), seeds=1)
+    began = time.process_time()
+    assert 0 < flip_images(first, second, "present", resamples=999) <= 1
+    assert time.process_time() - began < 5

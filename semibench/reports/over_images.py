@@ -1,0 +1,92 @@
+"""What another draw of the scored images would change: intervals and paired tests from the counts per image of runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semibench import metrics
+from semibench.reports import per_image
+from semibench.reports.aggregate import Group
+from semibench.reports.result import Result
+from semibench.reports.statistics import Values, bootstrap_images, flip_images, percentile_interval
+
+COUNTS = "scores.npz"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two rows over the images that both were scored on, the runs of common seeds held fixed; fractions in [-1, 1]."""
+
+    images: int
+    low: float  # paired bootstrap
+    high: float
+    p: float | None  # images change sides; None: too few
+
+
+@dataclass(frozen=True)
+class Images:
+    """The counts per image of runs, each read and drawn once."""
+
+    folders: Mapping[str, Path]  # run id -> where they lie
+    draws: dict[str, Values] = field(default_factory=dict)  # run id -> mIoU of each draw
+
+    def has(self, results: Sequence[Result]) -> bool:
+        """Return whether the counts of all ``results`` are there."""
+        paths = [self.folders[result.run_id] / COUNTS for result in results if result.run_id in self.folders]
+        return len(paths) == len(results) and all(path.is_file() for path in paths)
+
+    def interval(self, results: Sequence[Result]) -> tuple[float, float] | None:
+        """Return the bootstrap interval of the mean over seeds; None where a run's counts are not there."""
+        return percentile_interval(self._drawn(results)) if self.has(results) else None
+
+    def difference(self, one: Group, other: Group) -> Difference | None:
+        """Compare two rows over common seeds; None without any, without their counts, or where their images differ."""
+        ours, theirs = zip(*_common(one, other), strict=True) if _common(one, other) else ((), ())
+        if not ours or not self.has((*ours, *theirs)):
+            return None
+        classes = one.first.evaluation.classes
+        counts, others = [[self._counts(result) for result in results] for results in (ours, theirs)]
+        ids = counts[0].ids
+        if not all(np.array_equal(found.ids, ids) for found in (*counts, *others)):
+            return None
+        low, high = percentile_interval(self._drawn(ours) - self._drawn(theirs))
+        p = flip_images(_stacked(counts), _stacked(others), classes)
+        return Difference(len(ids), low, high, None if np.isnan(p) else p)
+
+    def _drawn(self, results: Sequence[Result]) -> Values:
+        """Return the mean over ``results`` of the mIoU of each draw; the draws are the same for every run."""
+        for result in results:
+            if result.run_id not in self.draws:
+                counts = self._counts(result)
+                self.draws[result.run_id] = bootstrap_images(counts.intersection, counts.union, result.evaluation.classes)
+        mean: Values = np.mean([self.draws[result.run_id] for result in results], axis=0)
+        return mean
+
+    def _counts(self, result: Result) -> "_Counts":
+        path = self.folders[result.run_id] / COUNTS
+        counts = per_image.load(path, result.ranked.n_images, len(result.class_names))
+        order = np.argsort(counts.ids)
+        union = counts.truth + counts.prediction - counts.intersection
+        return _Counts(counts.ids[order], counts.intersection[order], union[order])
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """Counts of n images over K classes, sorted by id."""
+
+    ids: NDArray[np.str_]
+    intersection: metrics.Counts  # (n, K)
+    union: metrics.Counts  # (n, K)
+
+
+def _common(one: Group, other: Group) -> list[tuple[Result, Result]]:
+    by_seed = {result.seed: result for result in other.results}
+    return [(result, by_seed[result.seed]) for result in one.results if result.seed in by_seed]
+
+
+def _stacked(runs: Sequence[_Counts]) -> metrics.Counts:
+    """Return counts (n, S, 2, K) of S runs."""
+    return np.stack([np.stack([run.intersection, run.union], axis=1) for run in runs], axis=1)

@@ -1,0 +1,137 @@
+"""Rows over images: intervals and tests from the counts of runs on the same images and seeds."""
+
+import numpy as np
+import pytest
+
+from semibench.metrics import N_BINS
+from semibench.reports import store
+from semibench.reports.aggregate import group
+from semibench.reports.baseline import compare
+from semibench.reports.compare import Selection, build
+from semibench.reports.over_images import Images
+from semibench.reports.per_image import PerImage
+from semibench.reports.statistics import bootstrap_images, flip_images, percentile_interval
+
+PIXELS = 100  # of each of two classes in each image
+
+
+@pytest.fixture
+def save(make_result, save_result, tmp_path):
+    """Write a run whose images have the given numbers of right pixels a class; others are taken for the other class."""
+
+    def write(right, method="fixmatch", seed=0, ids=None, n_counts=True):
+        right = np.stack([right, right], axis=1).astype(np.int64)
+        hits, total = right.sum(axis=0), PIXELS * len(right)
+        confusion = ((hits[0], total - hits[0]), (total - hits[1], hits[1]))
+        result = make_result(confusion=np.array(confusion).tolist(), method=method, seed=seed)
+        scores = result.last.model_copy(update={"n_images": len(right)})
+        folder = save_result(result.model_copy(update={"last": scores, "best": scores}))
+        pixels = np.full_like(right, PIXELS)
+        predicted = right + PIXELS - right[:, ::-1]
+        bins = np.zeros((len(right), N_BINS), np.int64)
+        ids = ids or [f"image{number:02}" for number in range(len(right))]
+        if n_counts:
+            counts = PerImage(np.array(ids), right, pixels, predicted, right, predicted, bins, bins, bins.astype(np.float64))
+            counts.save(folder / "scores.npz")
+
+    return write
+
+
+@pytest.fixture
+def found(tmp_path):
+    """Compare the rows of what was saved with ``supervised``; return them by method."""
+
+    def run():
+        collection = store.read([tmp_path])
+        groups = group(collection.results)
+        rows = compare(groups, "supervised", Images(collection.folders))
+        return {one.first.method: against.images for one, against in zip(groups, rows, strict=True)}
+
+    return run
+
+
+EASE = np.random.default_rng(0).integers(60, 90, 12)
+
+
+def test_a_row_is_drawn_and_flipped_with_its_baseline_image_by_image(save, found):
+    save(EASE + 2)
+    save(EASE, method="supervised")
+    over = found()["fixmatch"]
+    hits = [np.stack([right, right], axis=1) for right in (EASE + 2, EASE)]
+    unions = [2 * PIXELS - one for one in hits]  # truth and prediction have 100 pixels each, as the classes are confused evenly
+    drawn = [bootstrap_images(one, union, "present") for one, union in zip(hits, unions, strict=True)]
+    stacked = [np.stack([one, union], axis=1)[:, None] for one, union in zip(hits, unions, strict=True)]
+    assert over.images == 12
+    assert (over.low, over.high) == pytest.approx(percentile_interval(drawn[0] - drawn[1]))
+    assert over.p == pytest.approx(flip_images(*stacked, "present"))
+    assert over.p < 0.05
+
+
+def test_only_common_seeds_are_compared(save, found):
+    save(EASE + 2, seed=1)
+    save(EASE, method="supervised", seed=1)
+    alone = found()["fixmatch"]
+    save(EASE - 40, seed=2)
+    save(EASE + 5, method="supervised", seed=3)
+    assert found()["fixmatch"] == alone
+
+
+def test_the_order_of_images_makes_no_difference(save, found):
+    save(EASE + 2)
+    save(EASE, method="supervised")
+    before = found()["fixmatch"]
+    save(EASE[::-1] + 2, ids=[f"image{number:02}" for number in reversed(range(12))])
+    assert found()["fixmatch"] == before
+
+
+def test_p_values_over_images_are_adjusted_for_the_rows_compared(save, found):
+    save(EASE + np.arange(12) % 3)
+    save(EASE, method="supervised")
+    alone = found()["fixmatch"].p
+    save(EASE + 1 - 2 * (np.arange(12) % 2), method="near")
+    assert found()["fixmatch"].p == pytest.approx(2 * alone)
+
+
+@pytest.mark.parametrize("change", [{"ids": list("abcdefghijkl")}, {"n_counts": False}, {"seed": 7}])
+def test_other_images_missing_counts_or_no_common_seed_leave_the_row_empty(save, found, change):
+    save(EASE + 2, **change)
+    save(EASE, method="supervised")
+    assert found()["fixmatch"] is None
+
+
+def _table(tmp_path):
+    [table] = build(store.read([tmp_path]), Selection(baseline="supervised")).tables
+    return table
+
+
+def test_a_table_shows_both_kinds_of_evidence_and_says_which_is_which(save, tmp_path):
+    for seed in range(3):
+        save(EASE + 2 + seed, seed=seed)
+        save(EASE + seed % 2, method="supervised", seed=seed)
+    table = _table(tmp_path)
+    headers = [column.header for column in table.columns]
+    assert headers[6:11] == ["95 % over seeds", "Pairs", "p over seeds", "95 % over images", "p over images"]
+    notes = "\n".join(table.notes)
+    assert "Both are about training again, on the same images" in notes
+    assert "says nothing about training again" in notes
+
+
+def test_a_single_seed_is_tested_over_images_alone(save, tmp_path):
+    save(EASE + 2)
+    save(EASE, method="supervised")
+    table = _table(tmp_path)
+    texts = {column.key: row.text for column, row in zip(table.columns, table.rows[0], strict=True)}
+    assert texts["p"] == "\N{EN DASH}"
+    assert texts["image_p"] == "<0.001"
+
+
+def test_what_images_do_not_tell_apart_is_said(save, tmp_path):
+    save(EASE + 1 - 2 * (np.arange(12) % 2))
+    save(EASE, method="supervised")
+    assert "Not separable from supervised over images at the 5 % level: fixmatch." in _table(tmp_path).notes
+
+
+def test_few_images_decide_nothing_and_the_table_says_so(save, tmp_path):
+    save(EASE[:5] + 2)
+    save(EASE[:5], method="supervised")
+    assert "Fewer than 6 images decide nothing: fixmatch." in _table(tmp_path).notes
