@@ -51,6 +51,24 @@ class Log(Callback):
             path.replace(path.with_name(path.name.replace(f".{socket.gethostname()}.", ".run.")))
 
 
+class Energy(Callback):
+    """Add up the energy of training: the watts that are drawn every ``every`` steps, times the seconds since."""
+
+    def __init__(self, power: Callable[[], float | None], every: int) -> None:
+        self.power = power
+        self.every = every
+        self.joules: float | None = 0.0  # None once a reading failed
+        self.seconds = 0.0  # since the last reading
+
+    def on_step(self, state: TrainState) -> None:
+        self.seconds += state.seconds
+        if self.joules is None or (state.step % self.every and state.step != state.total):
+            return
+        watts = self.power()
+        self.joules = None if watts is None else self.joules + watts * self.seconds
+        self.seconds = 0.0
+
+
 class Checkpoint(Callback):
     """Save everything that resuming needs every ``every`` steps and at the end."""
 

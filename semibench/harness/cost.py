@@ -97,6 +97,20 @@ def reset_peak_memory(device: torch.device | str) -> None:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # 5: reset the peak, see man 5 proc
 
 
+def power_draw(device: torch.device | str) -> float | None:
+    """Return the watts that a GPU draws; None on any other device, and where NVIDIA's package ``nvidia-ml-py`` cannot tell."""
+    if not _is_cuda(device):
+        return None
+    try:
+        import pynvml  # torch asks through it; not a dependency
+    except ImportError:
+        return None
+    try:
+        return torch.cuda.power_draw(device) / 1000
+    except (RuntimeError, pynvml.NVMLError):
+        return None
+
+
 # Creates, copies or rearranges numbers without computing any; views are recognized by their schema.
 _MOVING = frozenset(
     {"_to_copy", "_unsafe_view", "arange", "cat", "clone", "constant_pad_nd", "copy_", "empty", "empty_like", "empty_strided"}

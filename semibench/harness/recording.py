@@ -1,6 +1,9 @@
 """From a finished training to its record."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any  # JSON values have no narrower type
 
 import torch
 
@@ -48,6 +51,7 @@ def measure_cost(method: Method, recipe: Recipe, fit: FitSummary, device: str) -
         training_images_per_second=fit.images / fit.seconds if fit.images else None,
         data_wait=fit.data_seconds / fit.seconds if fit.images else None,
         training_seconds=fit.seconds,
+        energy=fit.energy,
         peak_memory=fit.peak_memory,
         peak_memory_of="gpu" if device.startswith("cuda") else "process",
     )
@@ -56,6 +60,7 @@ def measure_cost(method: Method, recipe: Recipe, fit: FitSummary, device: str) -
 def build_result(prepared: Prepared, finished: Finished) -> record.Result:
     """Put the record of a run together."""
     configuration, rule = prepared.configuration, prepared.configuration.evaluation
+    events = prepared.folder.events.read()
     deciding = prepared.resolved.deciding()
     last = to_scores(finished.last, rule.report_on, finished.fit.steps, rule)
     best = to_scores(finished.best, rule.report_on, finished.best_step, rule)
@@ -91,9 +96,17 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
         cost=finished.cost,
         weights=tuple(map(_weights, finished.weights)),
         teachers=prepared.teachers.records,
+        coverage=_coverage(events),
         trajectory=read_trajectory(prepared.folder.events, finished.fit.steps),
-        provenance=_provenance(prepared, finished),
+        provenance=_provenance(prepared, finished, resumed=sum(event["event"] == "resumed" for event in events)),
     )
+
+
+def _coverage(events: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the mean of the shares that a method logged as ``coverage``; None where it logged none, or something else so."""
+    logged = [event["scalars"].get("coverage") for event in events if event["event"] == "log"]
+    shares = [value for value in logged if value is not None]
+    return fmean(shares) if shares and all(0 <= value <= 1 for value in shares) else None
 
 
 def _weights(report: WeightReport) -> record.Weights:
@@ -107,7 +120,7 @@ def _weights(report: WeightReport) -> record.Weights:
     )
 
 
-def _provenance(prepared: Prepared, finished: Finished) -> record.Provenance:
+def _provenance(prepared: Prepared, finished: Finished, *, resumed: int) -> record.Provenance:
     versions = environment.versions()
     return record.Provenance(
         semibench=versions.pop("semibench"),
@@ -117,6 +130,6 @@ def _provenance(prepared: Prepared, finished: Finished) -> record.Provenance:
         machine=environment.machine(finished.fit.device),
         threads=torch.get_num_threads(),
         compiled=prepared.configuration.run.compile,
-        resumed=sum(event["event"] == "resumed" for event in prepared.folder.events.read()),
+        resumed=resumed,
         versions=versions,
     )

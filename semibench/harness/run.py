@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -106,6 +107,8 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     if not method.trains:
         return _keep(prepared, method, scorer.device), 0
     watchers, best = _watchers(prepared, scorer)
+    energy = callbacks.Energy(lambda: cost.power_draw(scorer.device), options.log_every)
+    watchers.insert(0, energy)
     source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
     plan = Plan(configuration.recipe, total, configuration.seed, scorer.device, options.compile)
@@ -113,7 +116,8 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     with worker_deaths(), explaining(configuration, scorer.device), ExitStack() as closing:
         for watcher in watchers:
             closing.callback(watcher.close)
-        return engine.fit(method, stream, plan, watchers, resume_from=resume_from), best.best_step
+        fit = engine.fit(method, stream, plan, watchers, resume_from=resume_from)
+    return replace(fit, energy=energy.joules), best.best_step
 
 
 def _watchers(prepared: Prepared, scorer: Scorer) -> tuple[list[Callback], callbacks.Evaluate]:

@@ -1,11 +1,13 @@
 """The one evaluator and the one inference, bound to a run's configuration and headline predictor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from semibench.errors import UsageError
 from semibench.harness.configure import Configuration
 from semibench.harness.counting import Evaluation
 from semibench.harness.evaluate import evaluate
@@ -14,6 +16,8 @@ from semibench.harness.progress import Meter
 from semibench.metrics import mean_iou
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import Protocol
+
+UNLABELED = "unlabeled"  # no subset of the data set but the protocol's own
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Scorer:
         return self.evaluate(dataset, self.configuration.evaluation.report_on)
 
     def evaluate(self, dataset: Dataset, subset: str, *, detail: bool = True) -> Evaluation:
-        """Score the images of a subset."""
-        ids = self.protocol.evaluated(dataset, subset, partial=self.configuration.run.partial)
+        """Score the images of a subset, or the unlabelled ones: an oracle, since training never opens their masks."""
+        ids = self._ids(dataset, subset)
         rule, normalization = self.configuration.evaluation, self.configuration.recipe.normalization
         return evaluate(
             self.predictor,
@@ -56,6 +60,15 @@ class Scorer:
             detail=detail,
             progress=lambda done: self.meter.show(f"evaluate {subset}", done, len(ids)),
         )
+
+    def _ids(self, dataset: Dataset, subset: str) -> Sequence[str]:
+        partial = self.configuration.run.partial
+        if subset != UNLABELED:
+            return self.protocol.evaluated(dataset, subset, partial=partial)
+        ids = self.protocol.split(dataset, partial=partial).unlabeled
+        if not ids:
+            raise UsageError(f"{self.protocol.name} has no unlabelled images", "Evaluate a subset of the data set.")
+        return ids
 
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the label map (H, W) of an image (H, W, 3) RGB uint8."""

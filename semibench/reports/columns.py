@@ -74,6 +74,10 @@ def _number(
     return ColumnKind(header, (field,), lambda group: (value(group),), show, is_descending=is_descending)
 
 
+def _energy(result: Result) -> float | None:
+    return result.cost.energy if result.cost and not result.provenance.resumed else None
+
+
 def _of_cost(value: Callable[[Cost], float | None]) -> Callable[[Result], float | None]:
     return lambda result: value(result.cost) if result.cost else None
 
@@ -141,6 +145,7 @@ COLUMNS: Mapping[str, ColumnKind] = {
     "memory": _number("Memory (GiB)", "peak_memory", 2**30, _over_seeds(lambda cost: cost.peak_memory)),
     "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _mean(group, seconds_per_step)),
     "hours": _number("Training (h)", "training_hours", 1, lambda group: _mean(group, _hours)),
+    "energy": _number("Energy (kWh)", "training_energy", 3.6e6, lambda group: _mean(group, _energy)),
     "training_images_per_second": _number(
         "Training images/s",
         "training_images_per_second",

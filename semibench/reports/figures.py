@@ -9,6 +9,8 @@ import numpy as np
 from semibench import metrics
 from semibench.reports.per_image import PerImage
 
+_EDGES = 3  # of 15 bins: 0.8, 0.87, 0.93, near to the thresholds of methods
+
 
 class Derived(NamedTuple):
     """The figures of ``Scores`` that follow from its confusion matrix alone."""
@@ -48,6 +50,24 @@ def derive_counts(counts: PerImage, classes: metrics.Mean) -> Counted:
     bins = (counts.bin_count.sum(axis=0), counts.bin_correct.sum(axis=0), counts.bin_confidence.sum(axis=0))
     error = metrics.expected_calibration_error(*bins)
     return Counted(float(metrics.mean_over_classes(boundary_iou, classes)), None if math.isnan(error) else error)
+
+
+class Precision(NamedTuple):
+    """What pseudo-labels above a confidence would have been worth."""
+
+    above: float  # confidence
+    coverage: float  # share of the pixels
+    precision: float | None  # share of those that are right; None without any
+
+
+def precision(counts: PerImage) -> list[Precision]:
+    """Return coverage and precision of all pixels, and of those above the lower edges of the last bins of confidence."""
+    count, correct = counts.bin_count.sum(axis=0), counts.bin_correct.sum(axis=0)
+    found = []
+    for first in (0, *range(metrics.N_BINS - _EDGES, metrics.N_BINS)):
+        kept, right = int(count[first:].sum()), int(correct[first:].sum())
+        found.append(Precision(first / metrics.N_BINS, kept / int(count.sum()), right / kept if kept else None))
+    return found
 
 
 def is_close(stored: float | None, expected: float | None) -> bool:

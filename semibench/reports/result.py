@@ -66,6 +66,7 @@ class Cost(Record):
     training_images_per_second: Annotated[float, Field(gt=0)] | None  # labelled and unlabelled, waiting for data included
     data_wait: Fraction | None  # share of the training time
     training_seconds: Seconds | None  # of the process that finished the run
+    energy: Annotated[float, Field(ge=0)] | None = None  # joules of the GPU in that time; None: nothing measures it
     peak_memory: Count | None  # bytes
     peak_memory_of: Literal["gpu", "process"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from semibench.harness.callbacks import Bar, Checkpoint, Evaluate, Log, SaveOnSignal
+from semibench.harness.callbacks import Bar, Checkpoint, Energy, Evaluate, Log, SaveOnSignal
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
 from semibench.harness.progress import Meter
@@ -32,6 +32,27 @@ def play(callback: Callback, state: TrainState, until: int | None = None) -> Non
         state.step = step
         callback.on_step(state)
     callback.close()
+
+
+# Energy.
+
+
+def test_energy_is_what_is_drawn_every_so_many_steps_times_the_seconds_since() -> None:
+    drawn = iter((100.0, 200.0, 300.0))
+    energy = Energy(lambda: next(drawn), every=4)
+    play(energy, new_state())  # ten steps of two seconds, read after 4, 8 and 10
+    assert energy.joules == 100 * 8 + 200 * 8 + 300 * 4
+
+
+def test_energy_that_nobody_can_read_is_none_and_is_not_asked_for_again() -> None:
+    asked: list[int] = []
+
+    def nothing() -> None:
+        asked.append(1)
+
+    energy = Energy(nothing, every=1)
+    play(energy, new_state())
+    assert (energy.joules, len(asked)) == (None, 1)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from semibench.harness.cost import (
     measure_latency,
     parameters,
     peak_memory,
+    power_draw,
     reset_peak_memory,
 )
 
@@ -119,6 +120,17 @@ def test_peak_memory_of_a_cpu_forgets_what_came_before_the_reset():
     assert peak_memory("cpu") < high - 2**27
     _ = torch.zeros(2**26)
     assert peak_memory("cpu") > high - 2**26
+
+
+def test_a_cpu_says_nothing_of_its_power():
+    assert power_draw("cpu") is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_power_of_a_gpu_is_in_watts():
+    pytest.importorskip("pynvml")
+    assert 1 < power_draw("cuda") < 5000
 
 
 def test_without_proc_the_system_says_the_peak(monkeypatch):

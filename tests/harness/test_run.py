@@ -92,6 +92,36 @@ def test_evaluate_scores_the_checkpoint_as_the_run_did(finished: Path, call: Cal
     assert json.loads(output)["confusion"] == json.loads((finished / "result.json").read_text())["confusion"]
 
 
+def test_the_share_of_pseudo_labels_is_the_mean_of_what_was_logged(finished: Path) -> None:
+    events = [json.loads(line) for line in (finished / "events.jsonl").read_text().splitlines()]
+    logged = [event["scalars"]["coverage"] for event in events if event["event"] == "log"]
+    assert len(logged) == 10
+    assert json.loads((finished / "result.json").read_text())["coverage"] == pytest.approx(sum(logged) / 10)
+
+
+def test_what_pseudo_labels_are_worth_is_an_oracle_that_only_evaluate_asks(
+    finished: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from semibench.protocols.datasets.base import Dataset
+    from semibench.protocols.protocol import Protocol, Split
+
+    usual = Protocol.split
+
+    def few(self: Protocol, dataset: Dataset, *, partial: bool = False) -> Split:
+        labeled, unlabeled = usual(self, dataset, partial=partial)
+        return Split(labeled, unlabeled[:20])
+
+    monkeypatch.setattr(Protocol, "split", few)
+    code, output, _ = call("evaluate", finished, "--subset", "unlabeled", "--json")
+    found = json.loads(output)
+    assert (code, found["subset"], found["n_images"]) == (0, "unlabeled", 20)
+    everything = found["oracle"][0]
+    assert (everything["above"], everything["coverage"]) == (0, 1)
+    assert everything["precision"] == pytest.approx(found["pixel_accuracy"])
+    assert [row["coverage"] for row in found["oracle"]] == sorted((row["coverage"] for row in found["oracle"]), reverse=True)
+    assert "oracle: pseudo-labels of these images" in call("evaluate", finished, "--subset", "unlabeled")[1]
+
+
 def test_predict_writes_class_indices_and_an_overlay(finished: Path, call: Call, tmp_path: Path) -> None:
     from PIL import Image
 

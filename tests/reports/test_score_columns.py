@@ -39,10 +39,15 @@ def _row(results, *columns, folders=None):
         ("step", "500"),
         ("hours", "0.00833"),
         ("training_images_per_second", "200"),
+        ("calibration_error", "12.50"),
+        ("coverage", "75.00"),
+        ("energy", "1.50"),
     ],
 )
 def test_a_column_shows_what_the_result_gives(make_result, column, text):
-    cells, _ = _row([make_result(confusion=THREE, class_names=NAMES)], column)
+    result = make_result(confusion=THREE, class_names=NAMES, coverage=0.75)
+    cost = result.cost.model_copy(update={"energy": 5.4e6})  # joules
+    cells, _ = _row([result.model_copy(update={"cost": cost})], column)
     assert cells[column].text == text
 
 

@@ -66,6 +66,7 @@ class FitSummary:
     images: int
     device: str
     peak_memory: int  # bytes of this run: the GPU allocator's, or the process's resident set on a CPU
+    energy: float | None = None  # joules of the GPU, where somebody measured them
 
 
 class Engine(ABC):

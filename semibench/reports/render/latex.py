@@ -3,11 +3,12 @@ r"""LaTeX: a document with one booktabs table a protocol; it compiles as it is, 
 import re
 from collections.abc import Sequence
 
-from semibench.reports.render.table import Cell, Table
+from semibench.reports.render.table import Cell, Column, Table
 
 _HEAD = r"""\documentclass{article}
 \usepackage[a4paper,margin=2cm]{geometry}
-\usepackage{booktabs,float,graphicx,xcolor}
+\usepackage{booktabs,float,graphicx,siunitx,xcolor}
+\sisetup{mode=text,reset-text-series=false,separate-uncertainty=true,retain-explicit-plus=true,group-digits=none}
 % a table wider than the text is scaled down to it
 \newcommand{\fitted}[1]{\sbox0{#1}\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
 \begin{document}
@@ -32,6 +33,7 @@ _WRITTEN = {
     **{character: f"\\{character}" for character in "{}$&#%_"},
 }
 _KEPT = re.compile(r"[ -~À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿ]")  # what the default fonts of every LaTeX have
+_NUMBER = re.compile(r"[+\N{MINUS SIGN}]?\d+(\.\d+)?( ± \d+(\.\d+)?)?", re.ASCII)
 _LIGATURE = re.compile(r"([-'])(?=\1)")  # two hyphens would become a dash, two apostrophes a quotation mark
 
 
@@ -66,7 +68,7 @@ def _table(table: Table) -> str:
         r"\toprule",
         _row([escape(column.header) for column in table.columns]),
         r"\midrule",
-        *(_row([_cell(cell) for cell in row]) for row in table.rows),
+        *(_row([_cell(*pair) for pair in zip(row, table.columns, strict=True)]) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}}",
         r"\par\medskip\footnotesize\raggedright",
@@ -81,5 +83,14 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _cell(cell: Cell) -> str:
-    return _EMPHASIS[cell.emphasis].format(escape(cell.text))
+def _cell(cell: Cell, column: Column) -> str:
+    write = _number if column.align == "right" else escape
+    return _EMPHASIS[cell.emphasis].format(write(cell.text))
+
+
+def _number(text: str) -> str:
+    """Return a number, or mean and deviation, in the notation of siunitx; any other text escaped."""
+    if not _NUMBER.fullmatch(text):
+        return escape(text)
+    written = text.replace("±", r"\pm").replace("\N{MINUS SIGN}", "-")
+    return rf"\num{{{written}}}"

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semibench.reports import baseline, score_columns
+from semibench.reports import columns as columns_module
+from semibench.reports.compare import Selection, build
 from semibench.reports.render.latex import escape, render
 from semibench.reports.render.table import Cell, Column, Table
+from semibench.reports.store import Collection
 
 COLUMNS = (Column("method", "Method", "left", ("method",)), Column("miou", "mIoU (%)", "right", ("miou_mean", "miou_std")))
 PRINTED = {
@@ -54,7 +58,7 @@ def _printed(latex):
 
 def test_rows_are_set_with_booktabs():
     latex = render([_table("weak_strong")])
-    assert r"weak\_strong & \textbf{51.23 $\pm$ 0.50} \\" in latex
+    assert r"weak\_strong & \textbf{\num{51.23 \pm 0.50}} \\" in latex
     assert r"\caption{voc-92\_x}" in latex
     assert "\\toprule\nMethod & mIoU (\\%) \\\\\n\\midrule\n" in latex
 
@@ -72,12 +76,57 @@ def test_latin_text_is_printed_as_it_is(text):
     assert _printed(escape(text)) == " ".join(text.split())
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("51.23", r"\num{51.23}"),
+        ("+4.63 ± 0.20", r"\num{+4.63 \pm 0.20}"),
+        ("\N{MINUS SIGN}0.50", r"\num{-0.50}"),
+        ("<0.001", r"\textless{}0.001"),
+        ("[+3.81, +10.88]", "{[}+3.81, +10.88]"),
+        ("5\\input", r"5\textbackslash{}input"),
+        ("\N{ARABIC-INDIC DIGIT FIVE}", "{[}U+0665]"),
+    ],
+)
+def test_a_number_is_set_by_siunitx_and_anything_else_is_text(text, latex):
+    table = Table("x", {}, COLUMNS, ((Cell("m", ("m",)), Cell(text, (None, None))),), ())
+    assert f"m & {latex} \\\\\n" in render([table])
+
+
+def test_a_method_whose_name_is_a_number_is_text():
+    assert r"\num" not in render([_table("51.23")]).split("&")[-2].splitlines()[-1]
+
+
+def _is_there(package):
+    if shutil.which("pdflatex") is None or shutil.which("kpsewhich") is None:
+        return False
+    return subprocess.run(["kpsewhich", package], capture_output=True, check=False).returncode == 0
+
+
+NEEDS_TEX = pytest.mark.skipif(
+    not all(map(_is_there, ("booktabs.sty", "siunitx.sty"))), reason="a TeX with booktabs and siunitx is not installed"
+)
+
+
+def _compile(latex, folder):
+    (folder / "table.tex").write_text(latex, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert "Overfull" not in run.stdout
+    return (folder / "table.pdf").read_bytes()
+
+
+@NEEDS_TEX
 def test_a_document_of_hostile_names_compiles_as_it_is(tmp_path):
     printable = "".join(map(chr, [*range(32, 127), *range(160, 256)]))
     names = [printable, r"\input{/etc/passwd}", "$x^2$", "%", "a & b", "\\\\", "#1", "中文 😀", "[x]", "*", "", "wide " * 60]
-    (tmp_path / "table.tex").write_text(render([_table(*names)] * 30), encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert run.returncode == 0, run.stdout[-2000:]
-    assert "Overfull" not in run.stdout
+    assert _compile(render([_table(*names)] * 30), tmp_path).startswith(b"%PDF")
+
+
+@NEEDS_TEX
+def test_a_table_with_every_column_compiles(make_result, tmp_path):
+    results = [make_result(method=method, seed=seed) for method in ("fixmatch", "supervised") for seed in range(3)]
+    columns = (*columns_module.COLUMNS, *score_columns.COLUMNS, *baseline.KEYS, score_columns.CLASSES, score_columns.IMAGES)
+    tables = build(Collection(tuple(results)), Selection(columns=columns, baseline="supervised")).tables
+    assert _compile(render(tables), tmp_path).startswith(b"%PDF")
