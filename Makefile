@@ -7,7 +7,7 @@ PINNED := --set run.threads=1  # another number of threads sums in another order
 STUDIED := supervised fixmatch unimatch maskmatch cwbass mean_teacher guidedmix cps
 STUDIES := $(STUDIED:%=study/%)
 
-.PHONY: demo study test lint bench docs venv lock clean $(STUDIES)
+.PHONY: demo study resume-matrix test lint bench docs venv lock clean $(STUDIES)
 
 demo: venv
 	$(BIN)/semibench run --method supervised --protocol shapes-48 --output $(RUNS) $(PINNED)
@@ -22,6 +22,10 @@ study: $(STUDIES)
 
 $(STUDIES): study/%: venv
 	$(BIN)/semibench run --method $* --protocol shapes-48 --seed 0-4 --output study/runs $(PINNED) --workers 0
+
+# Breaks trainings in every way at random moments and resumes them; a repeated call goes on where it was stopped.
+resume-matrix: venv
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.resume_matrix $(MATRIX)
 
 test: lint
 	$(BIN)/python -m pytest
