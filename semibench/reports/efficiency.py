@@ -1,0 +1,141 @@
+"""Label efficiency: scores over numbers of labelled images, and the labels that a method saves against supervised training."""
+
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from semibench.errors import UsageError
+from semibench.protocols import names
+from semibench.protocols.protocol import load
+from semibench.reports.aggregate import Group
+
+SUPERVISED = "supervised"
+Bound = Literal["exactly", "at most", "more than"]
+
+
+class Point(NamedTuple):
+    """A score with so many labelled images, as a fraction; the mean over seeds."""
+
+    labels: int
+    miou: float
+
+
+class Equivalent(NamedTuple):
+    """How many labelled images supervised training needs for a score, or the end of its curve beyond which that lies."""
+
+    labels: float
+    bound: Bound
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One configuration over several numbers of labelled images."""
+
+    name: tuple[str, str, str, str]  # method, backbone, division, configuration
+    groups: Mapping[int, Group]  # by number of labelled images, ascending
+
+    @property
+    def points(self) -> list[Point]:
+        """The means over seeds, by number of labelled images."""
+        return [Point(labels, group.miou.mean) for labels, group in self.groups.items()]
+
+
+@dataclass(frozen=True)
+class Family:
+    """The curves over partitions of one kind, which were all scored alike."""
+
+    dataset: str
+    family: str
+    curves: tuple[Curve, ...]
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether it is known that more labels are the same labels and others."""
+        return names.hash_seed(self.family) is not None
+
+    def supervised(self, curve: Curve) -> Curve | None:
+        """Return the supervised curve made under the conditions of ``curve``; None when there is not exactly one."""
+        found = [other for other in self.curves if other.name[0] == SUPERVISED and other.name[1:3] == curve.name[1:3]]
+        return found[0] if len(found) == 1 and found[0] is not curve else None
+
+
+def equivalent_labels(supervised: Sequence[Point], miou: float) -> Equivalent:
+    """Return the fewest labels with which supervised training reaches ``miou``.
+
+    Between two points of its curve, sorted by labels, the score is taken to be linear in the logarithm of the labels.
+
+    >>> equivalent_labels([Point(16, 0.4), Point(64, 0.6)], 0.5)
+    Equivalent(labels=32.0, bound='exactly')
+    """
+    if miou <= supervised[0].miou:
+        return Equivalent(supervised[0].labels, "exactly" if miou == supervised[0].miou else "at most")
+    for low, high in pairwise(supervised):
+        if low.miou < miou <= high.miou:
+            share = (miou - low.miou) / (high.miou - low.miou)
+            return Equivalent(low.labels * (high.labels / low.labels) ** share, "exactly")
+    return Equivalent(supervised[-1].labels, "more than")
+
+
+def saved(labels: int, equivalent: Equivalent) -> float:
+    """Return the share of labels saved by reaching with ``labels`` what takes supervised training more; below 0 where less.
+
+    Where supervised training needs "more than" or "at most" so many labels, this is a bound of the same kind.
+
+    >>> saved(16, Equivalent(64.0, "exactly"))
+    0.75
+    """
+    return 1 - labels / equivalent.labels
+
+
+def families(groups: Iterable[Group]) -> list[Family]:
+    """Return the families of partitions in which a configuration has scores for two or more numbers of labelled images.
+
+    The protocol with all labels is the upper end of every family. What was scored on another number of images than its
+    protocol says, and what has protocols that the catalogue does not know, is left out.
+    """
+    kinds: dict[tuple[str, ...], dict[tuple[str, str, str, str], list[tuple[int, Group]]]] = {}
+    complete = []
+    for one in groups:
+        partition = _partition(one)
+        if partition is None:
+            continue
+        labels, family = partition
+        if family == "all":
+            complete.append((labels, one))
+        else:
+            insort(
+                kinds.setdefault((*_scoring(one), family), {}).setdefault(_name(one), []), (labels, one), key=lambda at: at[0]
+            )
+    for (*scoring, _), named in kinds.items():
+        for labels, one in complete:
+            if _scoring(one) == tuple(scoring) and _name(one) in named:
+                named[_name(one)].append((labels, one))
+    found = [Family(key[0], key[-1], _curves(named)) for key, named in sorted(kinds.items())]
+    return [family for family in found if family.curves]
+
+
+def _curves(named: Mapping[tuple[str, str, str, str], Sequence[tuple[int, Group]]]) -> tuple[Curve, ...]:
+    curves = (Curve(name, dict(points)) for name, points in sorted(named.items()) if len(points) == len(dict(points)))
+    return tuple(curve for curve in curves if len(curve.groups) > 1)
+
+
+def _partition(one: Group) -> tuple[int, str] | None:
+    """Return number of labels and family; None for a protocol that is unknown, or was scored on a part of its images."""
+    try:
+        protocol = load(one.first.protocol)
+    except UsageError:
+        return None
+    scored = protocol.subsets.get(one.first.evaluation.report_on)
+    if scored is None or scored.count != one.first.ranked.n_images:
+        return None
+    return protocol.sizes[0], protocol.family
+
+
+def _scoring(one: Group) -> tuple[str, str, str]:
+    return one.first.dataset, one.first.digests.evaluation, one.first.digests.truth
+
+
+def _name(one: Group) -> tuple[str, str, str, str]:
+    return one.first.method, one.first.backbone, one.first.division, one.config
