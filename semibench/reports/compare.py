@@ -39,6 +39,7 @@ class Comparison:
 
     tables: tuple[Table, ...]
     without_table: tuple[RunSummary, ...]
+    rows: tuple[tuple[Group, ...], ...] = ()  # for each table, what its measured rows are made of, in their order
 
 
 def build(collection: Collection, selection: Selection) -> Comparison:
@@ -59,9 +60,10 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     if selection.baseline and selection.baseline not in methods:
         raise unknown("method", selection.baseline, methods, "Only a method with a complete run can be the baseline.")
     by_protocol = groupby(group(chosen.results), lambda one: one.first.protocol)
-    tables = tuple(_table(list(groups), chosen, selection) for _, groups in by_protocol)
+    sections = [_table(list(groups), chosen, selection) for _, groups in by_protocol]
+    tables, rows = tuple(table for table, _ in sections), tuple(tuple(ordered) for _, ordered in sections)
     shown = {table.title for table in tables}
-    return Comparison(tables, tuple(run for run in chosen.left_out if run.protocol not in shown))
+    return Comparison(tables, tuple(run for run in chosen.left_out if run.protocol not in shown), rows)
 
 
 def _check_columns(selection: Selection) -> None:
@@ -88,7 +90,8 @@ def _choose(collection: Collection, protocols: Sequence[str]) -> Collection:
     )
 
 
-def _table(groups: list[Group], collection: Collection, selection: Selection) -> Table:
+def _table(groups: list[Group], collection: Collection, selection: Selection) -> tuple[Table, list[Group]]:
+    """Return the table of ``groups``, and them in the order of its rows."""
     method, images = selection.baseline, Images(collection.folders)
     compared = baseline.compare(groups, method, images) if method else []
     classes = score_columns.of_classes(groups[0].first.class_names)
@@ -119,7 +122,7 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
         rows=tuple(zip(*cells, strict=True)),
         notes=notes(ordered, statistics, left_out),
     )
-    return _with_reported(table, selection) if selection.published else table
+    return (_with_reported(table, selection) if selection.published else table), ordered
 
 
 def _with_reported(table: Table, selection: Selection) -> Table:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from semibench.reports.compare import Comparison
     from semibench.reports.gate import Row
+    from semibench.reports.page import Page
     from semibench.reports.render.table import Table
+    from semibench.reports.store import Collection
 
 
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER...]")
-@click.option("--format", "format_name", default="markdown", show_default=True, help="markdown, latex, csv or json.")
+@click.option("--format", "format_name", default="markdown", show_default=True, help="markdown, html, latex, csv or json.")
 @click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times.")
 @click.option("--sort", default="miou", show_default=True, help="Column to sort by, best first.")
 @click.option("--columns", default="", help="Columns to show, separated by commas, in this order.")
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
 @click.option(
     "--tolerance", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Of --against, in points of mIoU."
 )
+@click.option(
+    "--gallery",
+    "galleries",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Embed these pictures in an HTML page; see 'semibench gallery'.",
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 def command(
     folders: tuple[Path, ...],
@@ -40,6 +51,7 @@ def command(
     unverified: bool,
     against: Path | None,
     tolerance: float,
+    galleries: tuple[Path, ...],
     output: Path | None,
 ) -> None:
     """Print one table a protocol of the runs in and below FOLDERS (default: runs)."""
@@ -48,12 +60,16 @@ def command(
     from semibench.reports import compare, gate, store
     from semibench.reports.notes import leaving_out
 
-    render = plugins.find(plugins.FORMAT, format_name).render
+    face = plugins.find(plugins.FORMAT, format_name)
     selected = tuple(name.strip() for name in columns.split(",") if name.strip())
     selection = compare.Selection(protocols, selected, sort, baseline, published or unverified, unverified)
     collection = store.read(folders or (Path("runs"),))
     comparison = compare.build(collection, selection)
-    text = render(comparison.tables)
+    if hasattr(face, "render_page"):
+        text = face.render_page(_page(comparison, collection, sort, output, galleries))
+    else:
+        _refuse_galleries(galleries, format_name)
+        text = face.render(comparison.tables)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -64,6 +80,23 @@ def command(
     if against is not None:
         rows = gate.read(against, protocols)
         _hold(rows, compare.build(collection, compare.Selection(protocols)).tables, tolerance)
+
+
+def _page(
+    comparison: "Comparison", collection: "Collection", sort: str, output: Path | None, galleries: Sequence[Path]
+) -> "Page":
+    """Return all that a face can show that shows more than tables; its links are as seen from where it is written."""
+    from semibench.reports import gallery, page
+
+    start = output.parent if output else Path.cwd()
+    return page.build(comparison, collection.folders, sort, start, [gallery.embed(folder) for folder in galleries])
+
+
+def _refuse_galleries(galleries: Sequence[Path], format_name: str) -> None:
+    from semibench.errors import UsageError
+
+    if galleries:
+        raise UsageError(f"--gallery has no place in {format_name}", "Use --format html.")
 
 
 def _hold(rows: "Sequence[Row]", tables: "Sequence[Table]", tolerance: float) -> None:

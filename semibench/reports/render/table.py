@@ -1,4 +1,7 @@
-"""The one table model; every format is a file beside this one with ``render(tables) -> str``."""
+"""The one table model; every format is a file beside this one with ``render(tables) -> str``.
+
+A format that shows more than tables also has ``render_page(page: semibench.reports.page.Page) -> str``.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,103 @@
+"""Where a row of a table comes from: its runs, their files, the machines, and the command that makes them again."""
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from semibench.reports.aggregate import Group
+from semibench.reports.listing import RESULT
+from semibench.reports.result import Provenance, Result
+
+CONFIG = "config.toml"
+Setting = tuple[tuple[str, str], ...]
+
+
+class Run(NamedTuple):
+    """One run behind a row; ``file`` is the relative URL of its record, None where a page beside it cannot link to it."""
+
+    seed: int
+    miou: float
+    run_id: str
+    file: str | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What stands behind one row."""
+
+    runs: tuple[Run, ...]  # by seed
+    command: str
+    environments: tuple[int, ...]  # places in the list of environments, from 1
+    started_from: tuple[str, ...]  # weight files and teachers, without which the command makes other numbers
+
+
+def environments(groups: Iterable[Group]) -> dict[Setting, int]:
+    """Return every environment that runs were made in, and its number from 1, in a fixed order."""
+    found = {environment(result.provenance) for one in groups for result in one.results}
+    return {setting: number for number, setting in enumerate(sorted(found), start=1)}
+
+
+def environment(provenance: Provenance) -> Setting:
+    """Return machine and software of a run as names and values."""
+    parts = {
+        "semibench": f"{provenance.semibench}, numerics {provenance.numerics}",
+        "engine": provenance.engine,
+        "device": provenance.device,
+        "machine": provenance.machine,
+        "threads": str(provenance.threads),
+    }
+    return (*parts.items(), *sorted(provenance.versions.items()))
+
+
+def trace(one: Group, folders: Mapping[str, str], numbers: Mapping[Setting, int]) -> Trace:
+    """Return what stands behind the row of ``one``; ``folders`` are the relative paths of runs by their id."""
+    runs = tuple(_run(result, folders) for result in one.results)
+    made = sorted({numbers[environment(result.provenance)] for result in one.results})
+    return Trace(runs, _command(one, folders), tuple(made), _origins(one.first))
+
+
+def relative(folders: Mapping[str, Path], start: Path) -> dict[str, str]:
+    """Return the paths of runs as seen from a page in the folder ``start``.
+
+    Runs that lie neither below it nor below the folder around it are left out: their paths would tell of the machine.
+    """
+    start = start.resolve()
+    near = start.parent if start.parent != start.parent.parent else start  # not the root of the file system
+    return {
+        run_id: Path(os.path.relpath(folder, start)).as_posix()
+        for run_id, folder in folders.items()
+        if folder.is_relative_to(near)
+    }
+
+
+def _run(result: Result, folders: Mapping[str, str]) -> Run:
+    folder = folders.get(result.run_id)
+    file = None if folder is None else quote(f"{folder}/{RESULT}")  # a colon too, so that no folder's name is a scheme
+    return Run(result.seed, result.miou, result.run_id, file)
+
+
+def _command(one: Group, folders: Mapping[str, str]) -> str:
+    """Return the command of all seeds of a row; what was set by hand is taken from the file of the first."""
+    first = one.first
+    seeds = ",".join(map(str, one.seeds))
+    words = ["semibench", "run", "--method", first.method, "--protocol", first.protocol, "--seed", seeds]
+    if first.division != "custom":
+        words += ["--division", first.division]
+    else:
+        words += ["--config", f"{folders.get(first.run_id, first.run_id[:12])}/{CONFIG}"]
+    return shlex.join(words)
+
+
+def _origins(first: Result) -> tuple[str, ...]:
+    weights = [f"{file.name} (SHA-256 {file.sha256[:12]})" for file in first.weights]
+    teachers = [f"{by.role}: run {by.run_id[:12]} of {by.method}" for by in first.teachers]
+    return (*weights, *teachers)
+
+
+def count_runs(groups: Sequence[Group]) -> int:
+    """Return how many runs stand behind rows."""
+    return sum(len(one.results) for one in groups)
