@@ -90,10 +90,14 @@ def save_comparison(
         rows.append([image, *(colorize(one, dataset.palette) for one in labels)])
         for one in labels:
             occurs[one] = True
+    save_grid(rows, ["image", "truth", *predict], path, legend=legend(dataset, occurs))
+
+
+def legend(dataset: Dataset, occurs: NDArray[np.bool_]) -> Legend:
+    """Return name and color of every value of a label map that ``occurs`` (256,)."""
     names = {**dict(enumerate(dataset.class_names)), dataset.ignore_index: "void"}
     colors = _table(dataset.palette).tolist()
-    legend = [(names[value], tuple(colors[value])) for value in np.flatnonzero(occurs).tolist()]
-    save_grid(rows, ["image", "truth", *predict], path, legend=legend)
+    return [(names[value], tuple(colors[value])) for value in np.flatnonzero(occurs).tolist()]
 
 
 def _place(legend: Legend, width: int) -> list[tuple[str, Color, int, int]]:
