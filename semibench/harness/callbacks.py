@@ -98,11 +98,19 @@ class Evaluate(Callback):
     What was scored is read from the events, so that a resumed run neither repeats nor forgets an evaluation.
     """
 
-    def __init__(self, score: Callable[[], float], events: Events, every: int, best: Path) -> None:
+    def __init__(
+        self,
+        score: Callable[[], float],
+        events: Events,
+        every: int,
+        best: Path,
+        before: Callable[[TrainState], None] | None = None,
+    ) -> None:
         self.score = score
         self.events = events
         self.every = every
         self.best = best
+        self.before = before  # as that of Checkpoint
         self.scores: dict[int, float] = {}
 
     def on_start(self, state: TrainState) -> None:
@@ -116,6 +124,8 @@ class Evaluate(Callback):
         began = time.perf_counter()
         miou = self.score()
         if miou > max(self.scores.values(), default=-1.0):
+            if self.before is not None:
+                self.before(state)
             state.save(self.best)
         self.scores[state.step] = miou
         self.events.append("evaluate", state.step, miou=miou, seconds=time.perf_counter() - began)

@@ -135,7 +135,8 @@ def _watchers(prepared: Prepared, scorer: Scorer) -> tuple[list[Callback], callb
     follow = Follow(folder.events, Bands(prepared.references) if prepared.references else None, _warn)
     last = callbacks.Checkpoint(folder.last, options.checkpoint_every, on_saved, follow.note)
     stop = callbacks.SaveOnSignal(last)
-    best = callbacks.Evaluate(score, folder.events, configuration.evaluation.every or max(prepared.total // 10, 1), folder.best)
+    every = configuration.evaluation.every or max(prepared.total // 10, 1)
+    best = callbacks.Evaluate(score, folder.events, every, folder.best, follow.note)
     log = callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None)
     bar = callbacks.Bar(scorer.meter, f"{configuration.protocol} {folder.path.parent.name} seed {configuration.seed}")
     return [log, follow, last, bar, stop, best], best

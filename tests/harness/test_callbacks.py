@@ -122,6 +122,20 @@ def test_a_checkpoint_is_saved_every_so_many_steps_and_at_the_end_and_then_told(
     assert seen == [(4, "4"), (8, "8"), (10, "10")]
 
 
+def test_what_has_to_be_there_with_a_checkpoint_is_written_before_it(events: Events, tmp_path: Path) -> None:
+    seen: list[tuple[int, bool, bool]] = []
+    last, best = tmp_path / "last.pt", tmp_path / "best.pt"
+
+    def before(state: TrainState) -> None:
+        seen.append((state.step, last.exists(), best.exists()))
+
+    state = new_state(total=1)
+    for callback in (Checkpoint(last, 1, lambda step: None, before), Evaluate(lambda: 0.5, events, 1, best, before)):
+        state.step = 0
+        play(callback, state)
+    assert seen == [(1, False, False), (1, True, False)]
+
+
 # Evaluate.
 
 

@@ -52,7 +52,7 @@ def test_workers_end_with_the_loop(source):
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["terminal", "job"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=["terminal", "job", "warning"])
 def test_a_signal_to_every_process_does_not_end_the_workers(number, source):
     stream = batches(source(steps=30), workers=1)(0)
     next(stream)

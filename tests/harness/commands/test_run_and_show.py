@@ -43,6 +43,13 @@ def test_a_dry_run_gives_scripts_what_would_run(call: Call, tmp_path: Path) -> N
     assert first["folder"].endswith(first["run_id"][:12])
 
 
+def test_compiling_and_earlier_runs_have_options_of_their_own(call: Call, tmp_path: Path) -> None:
+    code, output, _ = call("run", *WANTED, "--compile", "--dry-run", "--json", "--output", tmp_path)
+    assert (code, json.loads(output)[0]["configuration"]["run"]["compile"]) == (0, True)
+    code, _, errors = call("run", *WANTED, "--reference", tmp_path / "result.json", "--dry-run", "--output", tmp_path)
+    assert (code, "result.json cannot be read" in errors) == (4, True)
+
+
 def test_a_dry_run_refuses_what_would_fail_in_the_first_step(call: Call, tmp_path: Path) -> None:
     code, _, errors = call("run", *WANTED, "--set", "recipe.batch.labeled=1", "--dry-run", "--output", tmp_path)
     assert code == 2
