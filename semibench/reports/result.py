@@ -253,7 +253,7 @@ def _content(path: Path) -> bytes:
 def _explained(content: bytes, path: Path) -> Result:
     """Say what is wrong with what could not be read straight; a slower reading, which knows more."""
     try:
-        data = json.loads(content)
+        data = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not whole JSON: {error}", _RESTORE) from error
     if not isinstance(data, dict):

@@ -1,12 +1,15 @@
 """The record: written so that people can read it, read so that nothing false gets through."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from semibench.errors import DataError
 from semibench.protocols.protocol import EvaluationRule
 from semibench.reports import result as record
+
+WRITTEN = Path(__file__).parent / "written"  # by earlier versions: to be read forever
 
 
 def _edit(path, change):
@@ -81,6 +84,54 @@ def test_a_newer_schema_asks_for_an_upgrade(path):
 def test_a_file_without_a_schema_is_no_result(path):
     _edit(path, lambda data: data.pop("schema"))
     with pytest.raises(DataError, match="names no schema"):
+        record.read(path)
+
+
+@pytest.mark.parametrize("schema", ["1", True, 1.0, None, [1]])
+def test_a_schema_is_a_whole_number(path, schema):
+    _edit(path, lambda data: data.update(schema=schema))
+    with pytest.raises(DataError, match=r"result\.json"):
+        record.read(path)
+
+
+def test_only_the_name_of_a_key_in_the_file_names_it(path):
+    _edit(path, lambda data: data.update(schema_version=data.pop("schema")))
+    with pytest.raises(DataError, match="names no schema"):
+        record.read(path)
+
+
+def test_a_file_in_another_encoding_is_refused(path):
+    path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(DataError, match="is not whole JSON"):
+        record.read(path)
+
+
+@pytest.mark.parametrize("written", sorted(WRITTEN.glob("schema-*.json")), ids=lambda path: path.stem)
+def test_what_earlier_versions_wrote_is_read_as_it_was_meant(written):
+    result = record.read(written)
+    assert (result.kind, result.miou, result.coverage, result.about) == ("run", 0.6, None, "")
+    assert result.cost is not None
+    assert result.cost.energy is None
+    assert [teacher.role for teacher in result.teachers] == ["teacher"]
+
+
+def test_pixels_beyond_32_bits_are_counted(make_result, path):
+    n = 2**40
+    record.write(make_result(confusion=((3 * n, n), (n, 3 * n))), path)
+    assert record.read(path).miou == 0.6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"kind": "external"}, "kind is external, division controlled", id="kind alone"),
+        pytest.param({"division": "external"}, "kind is run, division external", id="division alone"),
+        pytest.param({"cost": None, "macs": None}, "kind is run, division controlled, and cost", id="cost alone"),
+    ],
+)
+def test_a_run_cannot_be_half_external(path, changes, message):
+    _edit(path, lambda data: data.update(changes))
+    with pytest.raises(DataError, match=message):
         record.read(path)
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.option("--sort", default="miou", show_default=True, help="Column to sort by, best first.")
 @click.option("--columns", default="", help="Columns to show, separated by commas, in this order.")
 @click.option(
-    "--baseline", default="", metavar="METHOD", help="Add differences to this method, paired by seed, with intervals."
+    "--baseline",
+    default="",
+    metavar="METHOD",
+    help="Add differences to this method over seeds and over images, paired, with intervals.",
 )
 @click.option("--published", is_flag=True, help="Add what others report, in columns of its own.")
 @click.option("--unverified", is_flag=True, help="--published, and figures that nobody has checked.")

@@ -62,7 +62,7 @@ def _table(table: Table) -> str:
     lines = [
         r"\begin{table}[H]",
         r"\centering",
-        rf"\caption{{{escape(table.title)}}}",
+        rf"\caption{{{escape(table.title)}}}\smallskip",
         r"\fitted{%",
         rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
