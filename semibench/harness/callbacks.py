@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from semibench.harness import signals
+from semibench.harness import processes, signals
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
 from semibench.harness.progress import Meter
@@ -52,7 +52,10 @@ class Log(Callback):
 
 
 class Energy(Callback):
-    """Add up the energy of training: the watts that are drawn every ``every`` steps, times the seconds since."""
+    """Add up the energy of training: the watts that are drawn every ``every`` steps, times the seconds since.
+
+    Each process measures its own device; ``total`` is of all.
+    """
 
     def __init__(self, power: Callable[[], float | None], every: int) -> None:
         self.power = power
@@ -67,6 +70,11 @@ class Energy(Callback):
         watts = self.power()
         self.joules = None if watts is None else self.joules + watts * self.seconds
         self.seconds = 0.0
+
+    def total(self) -> float | None:
+        """Return the joules of all processes together; None where a reading failed in one of them."""
+        known = [joules for joules in processes.gather(self.joules) if joules is not None]
+        return sum(known) if len(known) == processes.count() else None
 
 
 class Checkpoint(Callback):
@@ -85,17 +93,19 @@ class Checkpoint(Callback):
             self.save(state)
 
     def save(self, state: TrainState) -> None:
-        """Save now."""
-        if self.before is not None:
-            self.before(state)
-        state.save(self.path)
-        self.on_saved(state.step)
+        """Save now, in the main process."""
+        if processes.is_main():
+            if self.before is not None:
+                self.before(state)
+            state.save(self.path)
+            self.on_saved(state.step)
 
 
 class Evaluate(Callback):
     """Score the headline predictor every ``every`` steps and at the end; keep the checkpoint of the best score.
 
-    What was scored is read from the events, so that a resumed run neither repeats nor forgets an evaluation.
+    What was scored is read from the events, so that a resumed run neither repeats nor forgets an evaluation. All processes
+    score, the main one keeps.
     """
 
     def __init__(
@@ -114,7 +124,7 @@ class Evaluate(Callback):
         self.scores: dict[int, float] = {}
 
     def on_start(self, state: TrainState) -> None:
-        self.scores = {event["step"]: event["miou"] for event in self.events.read() if event["event"] == "evaluate"}
+        self.scores = processes.from_main(self._read)
         if state.step > 0:
             self.on_step(state)  # the run may have ended between this step's checkpoint and its evaluation
 
@@ -123,12 +133,16 @@ class Evaluate(Callback):
             return
         began = time.perf_counter()
         miou = self.score()
-        if miou > max(self.scores.values(), default=-1.0):
-            if self.before is not None:
-                self.before(state)
-            state.save(self.best)
+        if processes.is_main():
+            if miou > max(self.scores.values(), default=-1.0):
+                if self.before is not None:
+                    self.before(state)
+                state.save(self.best)
+            self.events.append("evaluate", state.step, miou=miou, seconds=time.perf_counter() - began)
         self.scores[state.step] = miou
-        self.events.append("evaluate", state.step, miou=miou, seconds=time.perf_counter() - began)
+
+    def _read(self) -> dict[int, float]:
+        return {event["step"]: event["miou"] for event in self.events.read() if event["event"] == "evaluate"}
 
     @property
     def best_step(self) -> int:
@@ -139,7 +153,8 @@ class Evaluate(Callback):
 class SaveOnSignal(Callback):
     """On the first signal finish the step, save and raise InterruptedRunError; a second Ctrl-C ends at once.
 
-    It stands before ``Evaluate``, so that nothing is scored any more: the resumed run makes up for that.
+    One process that was signalled stops all after the same step. It stands before ``Evaluate``, so that nothing is scored
+    any more: the resumed run makes up for that.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -154,13 +169,13 @@ class SaveOnSignal(Callback):
             self.former[number] = signal.signal(number, self._receive)
 
     def on_step(self, state: TrainState) -> None:
-        if self.received is not None:
-            self._stop(self.received)
+        if received := processes.largest(self.received or 0):
+            self._stop(received)
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
-        """Let a signal end what is done inside, between two steps, where it stands."""
-        self.is_patient = False
+        """Let a signal end what is done inside, between two steps, where it stands; several processes finish it together."""
+        self.is_patient = processes.count() > 1
         try:
             yield
         except KeyboardInterrupt as error:
@@ -177,6 +192,7 @@ class SaveOnSignal(Callback):
     def _stop(self, number: int) -> None:
         state = self.state
         self.checkpoint.save(state)
+        processes.gather(None)  # none leaves before the state is saved: the first to leave ends the others
         raise signals.stopped(number, f"stopped by {{}} after step {state.step} of {state.total}, state saved")
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from semibench import plugins
 from semibench.errors import UsageError
-from semibench.harness import toml
+from semibench.harness import sharing, toml
 from semibench.harness.layers import Layer, flatten, stack
 from semibench.methods.method import Method
 from semibench.methods.networks.base import Network
@@ -36,6 +36,7 @@ class RunOptions(Record):
 
     engine: str = "auto"  # auto | native | detectron2; auto = detectron2 where it can be imported
     device: str = "auto"  # auto | cpu | cuda | cuda:<n> | mps
+    devices: PositiveInt = 1  # as many processes, each on a device of its own; see harness/sharing.py for what that changes
     workers: Annotated[int, Field(ge=0)] = 1  # processes that prepare batches
     threads: PositiveInt | None = None  # of torch; None = one per core. Another number changes the last bits of sums
     compile: bool = False  # the forward pass by torch.compile: faster after a slow start, and other last bits of sums
@@ -109,9 +110,9 @@ def resolve(request: Request) -> Resolved:
     """Return the complete configuration of a request.
 
     Later sources win: defaults, the division's settings, the file, ``--set``. A value set by hand that departs from the
-    division makes it ``custom``, and so do a part of the data set and a method that cannot take the controlled backbone.
-    Another evaluation rule of the protocol does not: tables tell it apart by its digest. Raises UsageError naming unknown
-    keys, with the nearest ones that exist.
+    division makes it ``custom``, and so do a part of the data set, a method that cannot take the controlled backbone, and a
+    number of devices that cannot share the recipe's parts of a batch. Another evaluation rule of the protocol does not: tables
+    tell it apart by its digest. Raises UsageError naming unknown keys, with the nearest ones that exist.
     """
     method = plugins.find_class(plugins.METHOD, request.method, Method)
     name = plugins.real_name(plugins.METHOD, request.method)  # two names, one run
@@ -123,6 +124,11 @@ def resolve(request: Request) -> Resolved:
     origins |= _OPTIONS
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
     configuration = parse(merged, source)
+    parts = sharing.parts(configuration.recipe, configuration.run.devices)
+    if parts != configuration.recipe.accumulation:
+        by_hand.append((f"{configuration.run.devices} devices", {"recipe": {"accumulation": parts}}))
+        merged, origins = stack([*declared, *by_hand])
+        configuration = parse(merged, source)
     keys = [key for key, _ in flatten(configuration.model_dump(mode="json"))]
     resolved = Resolved(configuration, {key: origins.get(key, "default") for key in keys})
     is_changed = by_hand and Resolved(parse(stack(declared)[0], "the protocol"), {}).deciding() != resolved.deciding()

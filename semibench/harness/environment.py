@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from semibench.errors import UsageError
+from semibench.harness import processes
 
 _PACKAGES = ("semibench", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow", "detectron2")
 
@@ -24,7 +25,7 @@ def versions() -> dict[str, str]:
 
 
 def describe() -> dict[str, str | int]:
-    """Return machine and software: processors, memory (bytes), GPUs, versions."""
+    """Return machine and software: processors, memory (bytes), GPUs, processes of the run, versions."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "system": f"{platform.system()} {platform.machine()}",
@@ -33,6 +34,7 @@ def describe() -> dict[str, str | int]:
         "memory": psutil.virtual_memory().total,
         "gpus": ", ".join(gpus) or "none",
         "threads": torch.get_num_threads(),
+        "processes": processes.count(),
         **versions(),
     }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semibench import plugins
 from semibench.errors import UsageError
-from semibench.harness import environment
+from semibench.harness import environment, processes, sharing
 from semibench.harness.build import build_method
 from semibench.harness.configure import Configuration, Request, Resolved, resolve
 from semibench.harness.engines.base import Engine
@@ -48,6 +48,7 @@ class Prepared:
     dataset: Dataset
     split: Split
     total: int  # optimizer steps
+    statistics_over: int  # processes; see ``sharing.statistics_over``
     protocol_digest: str
     run_id: str
     folder: RunFolder
@@ -72,21 +73,29 @@ def prepare(order: Order) -> Prepared:
     if order.weights is not None and not order.weights.is_file():
         raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
     teachers = Teachers(configuration, protocol, dataset, split)
-    read = _check_parts(configuration, dataset, split, order.weights, teachers)
+    read, over = _check_parts(configuration, dataset, split, order.weights, teachers)
     scored = [protocol.evaluated(dataset, subset, partial=partial) for subset in _scored(configuration)]
     for id in (id for ids in (split.labeled, *scored) for id in ids[:1]):
         dataset.pair(id)  # masks that are all of another kind, or not prepared, are found now
     digest = protocol.digest(dataset, partial=partial)
     files = Files(digest_file(order.weights) if order.weights else None, frozenset(report.sha256 for report in read))
     deciding = resolved.deciding()
-    run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, deciding)
+    run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, deciding, over)
     expected = deciding_training(digest, NUMERICS, files.read, teachers.records, deciding)
     references = read_references(order.references, expected)
     name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])
     trains = plugins.find_class(plugins.METHOD, name, Method).trains
     total = configuration.recipe.total_steps(len(split.labeled), len(split.unlabeled)) if trains else 0
-    return Prepared(protocol, resolved, dataset, split, total, digest, run_id, folder, order.weights, teachers, references)
+    return Prepared(
+        protocol, resolved, dataset, split, total, over, digest, run_id, folder, order.weights, teachers, references
+    )
+
+
+def device_of(configuration: Configuration) -> str:
+    """Return the device on which this process carries out its part of the run; raise UsageError where there is none."""
+    options = configuration.run
+    return processes.own_device(environment.choose_device(options.device), options.devices)
 
 
 def check_precision(precision: str, device: str) -> None:
@@ -115,20 +124,23 @@ def _scored(configuration: Configuration) -> tuple[str, str]:
 
 def _check_parts(
     configuration: Configuration, dataset: Dataset, split: Split, weights: Path | None, teachers: Teachers
-) -> list[WeightReport]:
+) -> tuple[list[WeightReport], int]:
     """Build each part of a run once: what cannot be built says so now, not after a wait in a queue.
 
-    Return what was read of weight files.
+    Return what was read of weight files, and the number of processes where it decides numbers.
     """
-    recipe = configuration.recipe
+    recipe, count = configuration.recipe, configuration.run.devices
     plugins.find_class(plugins.ENGINE, configuration.run.engine, Engine)()
-    device = environment.choose_device(configuration.run.device)
+    device = device_of(configuration)
     check_precision(recipe.precision, device)
     if configuration.run.compile:
         check_compiler(device)
     method, reports = build_method(configuration, dataset, weights, teachers.load)
     BatchSource(dataset, split, recipe, method.views, configuration.seed)
-    if method.trains:
-        build_optimizer(method, recipe.optimizer)
-        rehearse(method, recipe)
-    return reports
+    if not method.trains:
+        return reports, 1
+    sharing.check_norm(recipe, device, count)
+    build_optimizer(method, recipe.optimizer)
+    over = sharing.statistics_over(method, recipe, count)
+    rehearse(method, recipe, count)
+    return reports, over

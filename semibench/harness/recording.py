@@ -8,7 +8,7 @@ from typing import Any  # JSON values have no narrower type
 import torch
 
 from semibench import plugins
-from semibench.harness import cost, environment
+from semibench.harness import cost, environment, processes
 from semibench.harness.counting import Evaluation, to_scores
 from semibench.harness.engines.base import FitSummary
 from semibench.harness.prepare import Prepared
@@ -86,6 +86,7 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
         division=configuration.division,
         recipe=deciding["recipe"],
         seed=configuration.seed,
+        statistics_over=prepared.statistics_over,
         steps=finished.fit.steps,
         evaluation=rule,
         miou=ranked.miou,
@@ -130,6 +131,7 @@ def _provenance(prepared: Prepared, finished: Finished, *, resumed: int) -> reco
         machine=environment.machine(finished.fit.device),
         threads=torch.get_num_threads(),
         compiled=prepared.configuration.run.compile,
+        processes=processes.count(),
         resumed=resumed,
         versions=versions,
     )

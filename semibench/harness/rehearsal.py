@@ -10,14 +10,18 @@ from semibench.methods.method import Batch, Crop, Labeled, Method, Progress, Vie
 from semibench.protocols.recipe import Recipe
 
 
-def rehearse(method: Method, recipe: Recipe) -> None:
+def rehearse(method: Method, recipe: Recipe, processes: int = 1) -> None:
     """Let a method do the forward pass of a step on the meta device, which computes nothing; it stays there.
+
+    Where layers are synchronized the pass holds the images of all processes, as if they had met: before that a layer
+    normalizes alone, after it torch refuses to synchronize what has no numbers. So rehearse before.
 
     Whatever SemibenchError the pass raises, such as that of a network that cannot normalize one image, is raised here, and
     torch's and timm's own refusals of sizes as a UsageError. A method that reads numbers off its tensors gets no further than
     there: what it refuses later shows in its first step.
     """
-    batch = blank(method.views, recipe.crop, part_seeds(recipe), "meta")
+    together = processes if recipe.norm == "syncbn" else 1
+    batch = blank(method.views, recipe.crop, part_seeds(recipe, together), "meta")
     try:
         with suppress(RuntimeError, TypeError):  # of numbers that do not exist
             method.to("meta").train()(batch, Progress(0, 1))
@@ -29,9 +33,9 @@ def rehearse(method: Method, recipe: Recipe) -> None:
         ) from error
 
 
-def part_seeds(recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return seeds (N,) and (M,) for one of the parts that a batch is accumulated from: real ones, of which methods draw."""
-    n, m = (size // recipe.accumulation for size in (recipe.batch.labeled, recipe.batch.unlabeled))
+def part_seeds(recipe: Recipe, parts: int = 1) -> tuple[Tensor, Tensor]:
+    """Return seeds (N,) and (M,) for some of the parts that a batch is accumulated from: real ones, of which methods draw."""
+    n, m = (size // recipe.accumulation * parts for size in (recipe.batch.labeled, recipe.batch.unlabeled))
     return torch.arange(n), torch.arange(m)
 
 

@@ -3,8 +3,9 @@
 import errno
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,14 +14,14 @@ import torch
 from semibench import plugins
 from semibench.errors import DataError, RunFailedError
 from semibench.files import write_text
-from semibench.harness import callbacks, checkpoint, cost, environment, pictures, signals
+from semibench.harness import callbacks, checkpoint, cost, environment, pictures, processes, signals
 from semibench.harness.build import build_method
 from semibench.harness.counting import Evaluation
 from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
 from semibench.harness.folder import RunFolder
 from semibench.harness.loading import BatchSource, batches, worker_deaths
 from semibench.harness.out_of_memory import explaining, explaining_scoring
-from semibench.harness.prepare import Prepared
+from semibench.harness.prepare import Prepared, device_of
 from semibench.harness.progress import Meter
 from semibench.harness.recording import Finished, build_result, measure_cost
 from semibench.harness.scoring import Scorer
@@ -33,30 +34,42 @@ from semibench.reports.trajectory import Bands, Deviation
 
 
 def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
-    """Train, evaluate, measure and record; resume what was begun; return at once what is finished."""
-    folder = prepared.folder
+    """Train, evaluate, measure and record; resume what was begun; return at once what is finished.
+
+    Where several processes carry out a run, each of them calls this, and the main one alone writes.
+    """
+    folder, is_main = prepared.folder, processes.is_main()
     folder.check(prepared.run_id)
-    if folder.result.exists():  # read without lock: its folder need not be writable
+    if processes.from_main(folder.result.exists):  # read without lock: its folder need not be writable
         return _read_result(prepared)
-    with folder.lock():
-        folder.write_config(prepared.resolved.to_toml(), prepared.run_id)
-        if folder.result.exists():  # another process has finished it since
+    with folder.lock() if is_main else nullcontext():
+        if is_main:
+            folder.write_config(prepared.resolved.to_toml(), prepared.run_id)
+        if processes.from_main(folder.result.exists):  # another run of it has finished since
             return _read_result(prepared)
         try:
-            with _user_errors(folder), Meter(is_shown=show_progress) as meter:
+            with processes.contact(), _user_errors(folder), Meter(is_shown=show_progress and is_main) as meter:
                 return _run(prepared, meter)
         except Exception as error:  # whatever it was, the run is no longer under way
-            status: RunState = "running" if isinstance(error, signals.InterruptedRunError) else "failed"
-            with suppress(RunFailedError):  # a full disk must not hide what went wrong first
-                _write_status(prepared, status, _saved_step(folder), str(error) or type(error).__name__)
+            _write_end(prepared, error)
             raise
+
+
+def _write_end(prepared: Prepared, error: Exception) -> None:
+    """Say why a run has ended, in the process that knows; an interruption all know, and the main one has saved."""
+    is_interrupted = isinstance(error, signals.InterruptedRunError)
+    if isinstance(error, processes.LostProcessError) or (is_interrupted and not processes.is_main()):
+        return
+    with suppress(RunFailedError):  # a full disk must not hide what went wrong first
+        status: RunState = "running" if is_interrupted else "failed"
+        _write_status(prepared, status, _saved_step(prepared.folder), str(error) or type(error).__name__)
 
 
 def _read_result(prepared: Prepared) -> Result:
     """Return the result of a finished run; mend a status that a killed process left behind."""
     result = record.read(prepared.folder.result)
     status = prepared.folder.read_status()
-    if status is None or status.status != "complete":
+    if processes.is_main() and (status is None or status.status != "complete"):
         with suppress(RunFailedError):  # the folder may be read-only
             _write_status(prepared, "complete", result.steps)
     return result
@@ -64,22 +77,33 @@ def _read_result(prepared: Prepared) -> Result:
 
 def _run(prepared: Prepared, meter: Meter) -> Result:
     configuration, folder = prepared.configuration, prepared.folder
-    device = environment.choose_device(configuration.run.device)
+    device = device_of(configuration)
     if configuration.run.threads is not None:
         torch.set_num_threads(configuration.run.threads)
-    write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
+    if processes.is_main():
+        write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
     method, weights = build_method(configuration, prepared.dataset, prepared.weights, prepared.teachers.load)
     for report in weights if meter.is_shown else ():
         click.echo(_describe(report), err=True)
     scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device, meter)
     fit, best_step = _fit(prepared, method, scorer)
-    costs = measure_cost(method, configuration.recipe, fit, device)
     tensors = checkpoint.digest_tensors(method.state_dict())
     with explaining_scoring(device):
         best = last = scorer.report(prepared.dataset)
         if best_step != fit.steps:
             best, best_step = _evaluate_best(prepared, method, scorer)
-    finished = Finished(fit=fit, cost=costs, tensors=tensors, last=last, best=best, best_step=best_step, weights=weights)
+
+    def finish() -> Result:
+        costs = measure_cost(method, configuration.recipe, fit, device)
+        finished = Finished(fit=fit, cost=costs, tensors=tensors, last=last, best=best, best_step=best_step, weights=weights)
+        return _record(prepared, finished, scorer)
+
+    return processes.from_main(finish)
+
+
+def _record(prepared: Prepared, finished: Finished, scorer: Scorer) -> Result:
+    """Write the result of a finished run and what goes with it."""
+    configuration, folder = prepared.configuration, prepared.folder
     result = build_result(prepared, finished)
     ranked = finished.best if configuration.evaluation.checkpoint == "best" else finished.last
     ranked.per_image.save(folder.scores)
@@ -87,7 +111,7 @@ def _run(prepared: Prepared, meter: Meter) -> Result:
     path = folder.pictures / f"{shown}.png"
     pictures.save_comparison(prepared.dataset, prepared.dataset.ids(shown), {"prediction": scorer.predict}, path, count=6)
     record.write(result, folder.result)
-    _write_status(prepared, "complete", fit.steps)
+    _write_status(prepared, "complete", finished.fit.steps)
     return result
 
 
@@ -95,21 +119,16 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
     """Train to the end from wherever the folder stands; return a summary and the step of the best evaluation."""
     configuration, folder = prepared.configuration, prepared.folder
     options, total = configuration.run, prepared.total
-    resume_from = folder.last if folder.last.exists() else None
-    step = 0
-    if resume_from:
-        step = _load_last(folder)["step"]
-        folder.events.cut(step)
-    else:
-        folder.forget_attempt()
-    _write_status(prepared, "running", step)
-    folder.events.append("resumed" if resume_from else "started", step, **environment.versions())
+    resume_from = folder.last if processes.from_main(folder.last.exists) else None
+    if processes.is_main():
+        _begin(prepared, resume_from)
     if not method.trains:
         return _keep(prepared, method, scorer.device), 0
     watchers, best = _watchers(prepared, scorer)
     energy = callbacks.Energy(lambda: cost.power_draw(scorer.device), options.log_every)
     watchers.insert(0, energy)
-    source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed)
+    share = processes.rank(), processes.count()
+    source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed, *share)
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
     plan = Plan(configuration.recipe, total, configuration.seed, scorer.device, options.compile)
     stream = batches(source, options.workers, pin_memory=scorer.device.startswith("cuda"))
@@ -117,7 +136,7 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
         for watcher in watchers:
             closing.callback(watcher.close)
         fit = engine.fit(method, stream, plan, watchers, resume_from=resume_from)
-    return replace(fit, energy=energy.joules), best.best_step
+    return replace(fit, energy=energy.total()), best.best_step
 
 
 def _watchers(prepared: Prepared, scorer: Scorer) -> tuple[list[Callback], callbacks.Evaluate]:
@@ -139,13 +158,26 @@ def _watchers(prepared: Prepared, scorer: Scorer) -> tuple[list[Callback], callb
     best = callbacks.Evaluate(score, folder.events, every, folder.best, follow.note)
     log = callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None)
     bar = callbacks.Bar(scorer.meter, f"{configuration.protocol} {folder.path.parent.name} seed {configuration.seed}")
-    return [log, follow, last, bar, stop, best], best
+    writing: list[Callback] = [log, follow] if processes.is_main() else []
+    return [*writing, last, bar, stop, best], best
+
+
+def _begin(prepared: Prepared, resume_from: Path | None) -> None:
+    """Bring the folder into the state of the checkpoint, or of a new run; say what begins."""
+    folder, step = prepared.folder, 0
+    if resume_from:
+        step = _load_last(folder)["step"]
+        folder.events.cut(step)
+    else:
+        folder.forget_attempt()
+    _write_status(prepared, "running", step)
+    folder.events.append("resumed" if resume_from else "started", step, **environment.versions())
 
 
 def _keep(prepared: Prepared, method: Method, device: str) -> FitSummary:
     """Write the checkpoints of a method that trains nothing, so that its run can be opened again as any other."""
     method.to(device)
-    for path in (prepared.folder.last, prepared.folder.best):
+    for path in (prepared.folder.last, prepared.folder.best) if processes.is_main() else ():
         checkpoint.save(path, {"step": 0, "method": method.state_dict()})
     return FitSummary(0, 0.0, 0.0, 0, device, cost.peak_memory(device))
 

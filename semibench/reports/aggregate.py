@@ -132,6 +132,7 @@ def _identity(result: Result) -> dict[str, Any]:
         "evaluation": result.evaluation.model_dump(mode="json"),
         "weights": [weights.sha256[:12] for weights in result.weights],
         "numerics": result.provenance.numerics,
+        **({"processes": result.statistics_over} if result.statistics_over > 1 else {}),
         "teachers": {by.role: f"{by.method} {by.backbone} {by.configuration[:7]}" for by in result.teachers},
     }
 

@@ -108,7 +108,7 @@ def _p50(cost: Cost) -> float | None:
 
 def _hours(result: Result) -> float | None:
     seconds = seconds_per_step(result)
-    return None if seconds is None else seconds * result.steps / 3600
+    return None if seconds is None else seconds * result.steps * result.provenance.processes / 3600
 
 
 COLUMNS: Mapping[str, ColumnKind] = {
@@ -144,7 +144,7 @@ COLUMNS: Mapping[str, ColumnKind] = {
     ),
     "memory": _number("Memory (GiB)", "peak_memory", 2**30, _over_seeds(lambda cost: cost.peak_memory)),
     "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _mean(group, seconds_per_step)),
-    "hours": _number("Training (h)", "training_hours", 1, lambda group: _mean(group, _hours)),
+    "hours": _number("Device-hours", "training_hours", 1, lambda group: _mean(group, _hours)),
     "energy": _number("Energy (kWh)", "training_energy", 3.6e6, lambda group: _mean(group, _energy)),
     "training_images_per_second": _number(
         "Training images/s",

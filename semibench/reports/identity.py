@@ -19,9 +19,18 @@ class Files(NamedTuple):
 
 
 def run_id(
-    protocol: str, seed: int, files: Files, numerics: int, teachers: Sequence[Teacher], deciding: Mapping[str, Options]
+    protocol: str,
+    seed: int,
+    files: Files,
+    numerics: int,
+    teachers: Sequence[Teacher],
+    deciding: Mapping[str, Options],
+    processes: int = 1,
 ) -> str:
-    """Return the id of a run from the digest of its protocol, those of its weight files, and the sections that decide."""
+    """Return the id of a run from the digest of its protocol, those of its weight files, and the sections that decide.
+
+    ``processes`` is their number where that decides, else 1.
+    """
     identities = {teacher.role: [teacher.run_id, teacher.step, teacher.tensors] for teacher in teachers}
     own = sorted(files.read - {files.named})  # that nobody named: a CLIP's usual weights
     return digest_json(
@@ -32,6 +41,7 @@ def run_id(
             "numerics": numerics,
             **({"own weights": own} if own else {}),
             **({"teachers": identities} if identities else {}),
+            **({"processes": processes} if processes > 1 else {}),
             **deciding,
         }
     )
@@ -64,6 +74,6 @@ def possible_ids(result: Result) -> set[str]:
         "evaluation": result.evaluation.model_dump(mode="json"),
     }
     read = frozenset(weights.sha256 for weights in result.weights)
-    return {
-        run_id(result.digest, result.seed, Files(named, read), numerics, result.teachers, deciding) for named in (None, *read)
-    }
+    numerics = result.provenance.numerics
+    known = (numerics, result.teachers, deciding, result.statistics_over)
+    return {run_id(result.digest, result.seed, Files(named, read), *known) for named in (None, *read)}

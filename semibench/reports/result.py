@@ -63,11 +63,11 @@ class Cost(Record):
     uncounted: dict[str, Count]  # operations that the counter has no rule for -> calls
     input_size: Size
     latency: Latency | None
-    training_images_per_second: Annotated[float, Field(gt=0)] | None  # labelled and unlabelled, waiting for data included
+    training_images_per_second: Annotated[float, Field(gt=0)] | None  # of all streams and processes, waiting for data included
     data_wait: Fraction | None  # share of the training time
     training_seconds: Seconds | None  # of the process that finished the run
     energy: Annotated[float, Field(ge=0)] | None = None  # joules of the GPU in that time; None: nothing measures it
-    peak_memory: Count | None  # bytes
+    peak_memory: Count | None  # bytes, of the process that took the most
     peak_memory_of: Literal["gpu", "process"]
 
 
@@ -113,7 +113,8 @@ class Provenance(Record):
     engine: str
     device: str
     machine: str  # processor or GPU model
-    threads: int
+    threads: int  # of each process
+    processes: PositiveInt = 1
     compiled: bool = False  # by torch.compile
     resumed: int  # times
     versions: dict[str, str]
@@ -154,6 +155,7 @@ class Result(Record):
     division: Literal["controlled", "published", "custom", "external"]
     recipe: Options
     seed: int
+    statistics_over: PositiveInt = 1  # processes, where layers take statistics of the batch and their number decides them
     steps: int
     evaluation: EvaluationRule
     miou: Fraction  # of the checkpoint that ranks

@@ -117,7 +117,7 @@ def test_every_image_is_read_once():
 
 
 def test_an_image_that_is_lost_on_the_way_is_noticed(monkeypatch):
-    monkeypatch.setattr(evaluate_module, "group_by_size", lambda items, rule: ([item] for item in list(items)[1:]))
+    monkeypatch.setattr(evaluate_module, "group_by_size", lambda items, size_of, rule: ([item] for item in list(items)[1:]))
     with pytest.raises(RunFailedError, match="9 of 10 images"):
         score(Pixelwise(), detail=False)
 

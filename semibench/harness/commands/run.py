@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
 @click.option("--engine", help="auto, native or detectron2; short for --set run.engine=…")
 @click.option("--device", help="auto, cpu, cuda, cuda:<n> or mps; short for --set run.device=…")
-@click.option("--workers", type=click.IntRange(min=0), help="Processes that prepare batches; short for --set run.workers=…")
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    help="Devices that share each batch, a process each; short for --set run.devices=…  [default: 1, or as many as a launcher "
+    "such as torchrun has started]",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=0), help="Processes that prepare batches, per device; short for --set run.workers=…"
+)
 @click.option("--compile", is_flag=True, help="Compile the forward pass; short for --set run.compile=true.")
 @click.option("--reference", "references", multiple=True, type=click.Path(path_type=Path), metavar="RESULT",
               help="Earlier run of the same configuration (result.json or folder): warn when the first 5 % of the steps leave "
@@ -41,6 +49,7 @@ def command(
     output: Path,
     engine: str | None,
     device: str | None,
+    devices: int | None,
     workers: int | None,
     compile: bool,
     references: tuple[Path, ...],
@@ -56,31 +65,35 @@ def command(
     \b
     semibench run --method fixmatch --protocol shapes-48 --seed 0-4
     semibench run --method supervised --protocol camvid-37@hash0 --data-root DATA --set recipe.steps=60
+    semibench run --method unimatch --protocol voc-92 --division published --devices 4
     """
+    from semibench.harness import launch, processes
     from semibench.harness.commands import _outline
     from semibench.harness.outline import outline
-    from semibench.harness.prepare import Order, prepare
-    from semibench.harness.run import run
+    from semibench.harness.prepare import Order
 
-    flags = {"run.engine": engine, "run.device": device, "run.workers": workers, "run.compile": "true" if compile else None}
+    is_main = processes.launched_rank() == 0
+    flags = {"run.engine": engine, "run.device": device, "run.devices": processes.agreed(devices), "run.workers": workers}
+    flags["run.compile"] = "true" if compile else None
     settings += tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
     done: list[str] = []  # JSON documents
-    try:
-        for request in _options.requests(settings=settings, **wanted):
-            order = Order(request, data_root, output, weights, references)
-            if dry_run:
-                planned = outline(order)
-                text, document = _outline.describe(planned), json.dumps(_outline.summarize(planned))
-            else:
-                prepared = prepare(order)
-                result = run(prepared, show_progress=not quiet)
-                text, document = _report(result, prepared.folder.path), result.model_dump_json()
-            if as_json:
-                done.append(document)
-            else:
-                click.echo(text)
-    finally:  # a seed that fails does not take those before it along
+
+    def tell(text: str, document: str) -> None:
         if as_json:
+            done.append(document)
+        else:
+            click.echo(text)
+
+    try:
+        requests = _options.requests(settings=settings, **wanted)
+        orders = [Order(request, data_root, output, weights, references) for request in requests]
+        for order in orders if dry_run and is_main else ():
+            planned = outline(order)
+            tell(_outline.describe(planned), json.dumps(_outline.summarize(planned)))
+        for result, folder in () if dry_run else launch.carry_out(orders, show_progress=not quiet):
+            tell(_report(result, folder), result.model_dump_json())
+    finally:  # a seed that fails does not take those before it along
+        if as_json and is_main:
             click.echo("[" + ",\n".join(done) + "]")
 
 

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
 from semibench.errors import RunFailedError
-from semibench.harness import checkpoint, cost
+from semibench.harness import checkpoint, cost, processes
 from semibench.harness.engines.base import FitSummary, Plan, TrainState
 from semibench.harness.optimizers import build_optimizer, set_learning_rate
 from semibench.harness.schedules import multiplier
@@ -26,7 +28,7 @@ class Training:
     """A method, its optimizer and how far they are; an engine calls the parts of a step in the order of the contract.
 
     ``module`` is what every forward pass goes through, and what an engine may wrap; ``method`` stays bare, and so do the names
-    in a checkpoint.
+    in a checkpoint. Of several processes each carries one out on its share of every batch; all hold the same after each step.
     """
 
     def __init__(self, method: Method, plan: Plan, scaler: GradScaler | None = None) -> None:
@@ -34,7 +36,8 @@ class Training:
         if plan.compile:
             method.compile()  # in place: neither names nor predictors change  # type: ignore[no-untyped-call]
         self.method = method
-        self.module: nn.Module = _Forward(method, plan)
+        self.module: nn.Module = _averaging(_Forward(method, plan))
+        self.own_parts = plan.recipe.accumulation // processes.count()  # of each batch
         self.optimizer: Optimizer = build_optimizer(method, plan.recipe.optimizer)
         self.scaler = scaler
         self.plan = plan
@@ -52,31 +55,38 @@ class Training:
         return self.state.step
 
     def parts(self, batch: Batch) -> list[Batch]:
-        """Cut a batch along its first axis into those whose gradients are accumulated."""
-        parts = self.plan.recipe.accumulation
+        """Cut this process's share of a batch along its first axis into those whose gradients are accumulated."""
+        parts = self.own_parts
         if parts == 1:
             return [batch]
         return [tree_map(lambda tensor, part=part: tensor.tensor_split(parts)[part], batch) for part in range(parts)]
 
     def forward(self, batch: Batch, step: int, part: int) -> StepOutput:
-        """Return the losses of one part of a step's batch; layers draw from (seed, step, part) alone."""
-        torch.manual_seed(derive_seed(self.plan.seed, "layers", step, part))  # dropout and the like
-        output: StepOutput = self.module(_place(batch, self.device), Progress(step, self.plan.total))
+        """Return the losses of one part of this process's share of a batch.
+
+        Layers draw from (seed, step, part of the whole batch) alone. Gradients are exchanged with those of the last part.
+        """
+        number = processes.rank() * self.own_parts + part
+        torch.manual_seed(derive_seed(self.plan.seed, "layers", step, number))  # dropout and the like
+        is_last = part == self.own_parts - 1
+        with self.module.no_sync() if isinstance(self.module, DistributedDataParallel) and not is_last else nullcontext():
+            output: StepOutput = self.module(_place(batch, self.device), Progress(step, self.plan.total))
         return output
 
     def loss(self, output: StepOutput) -> Tensor:
         """Return what a part adds to the loss whose gradient is taken."""
-        parts = self.plan.recipe.accumulation
+        parts = self.own_parts
         loss = torch.stack([loss.float() for loss in output.losses.values()]).sum()
         return loss / parts if parts > 1 else loss
 
     def report(self, step: int, outputs: Sequence[StepOutput], batch: Batch) -> None:
-        """Fetch losses and scalars in one transfer; raise RunFailedError when a loss is not finite."""
+        """Fetch losses and scalars, means over all parts; raise RunFailedError when a loss is not finite."""
         state = self.state
         state.losses = _average([output.losses for output in outputs])
         state.scalars = _average([output.scalars for output in outputs])
         state.learning_rate = self.rate
-        state.images = len(batch.labeled.image) + sum(len(crop.weak) for crop in batch.unlabeled[:1])
+        own = len(batch.labeled.image) + sum(len(crop.weak) for crop in batch.unlabeled[:1])
+        state.images = own * processes.count()
         if not math.isfinite(state.loss):
             named = ", ".join(f"{name} = {value:g}" for name, value in state.losses.items())
             raise RunFailedError(f"the loss of step {step} is not finite ({named})", _DIVERGED)
@@ -85,6 +95,7 @@ class Training:
     def finish(self, step: int) -> None:
         """Do what follows the optimizer's step, before the callbacks."""
         self.method.after_step(Progress(step, self.plan.total))
+        processes.share_buffers(self.method)
         self.set_rate(step + 1)
 
     def count(self, data_seconds: float, seconds: float) -> None:
@@ -96,7 +107,7 @@ class Training:
 
     def summary(self) -> FitSummary:
         """Return what the training says about itself at its end."""
-        peak = cost.peak_memory(self.device)
+        peak = processes.largest(cost.peak_memory(self.device))
         return FitSummary(self.plan.total, self.seconds, self.data_seconds, self.images, self.plan.device, peak)
 
     def set_rate(self, step: int) -> None:
@@ -130,6 +141,17 @@ class Training:
         if self.scaler is not None:
             self.scaler.load_state_dict(content["scaler"])
         return int(content["step"])
+
+
+def _averaging(forward: nn.Module) -> nn.Module:
+    """Wrap a forward pass so that its backward pass averages gradients over the processes, where there are several.
+
+    Parameters without a gradient need no search: a method promises that each step reaches all that it trains. The wrapper
+    shares buffers before a pass; ``finish`` does after the step, so that an evaluation sees the same network everywhere.
+    """
+    if processes.count() == 1:
+        return forward
+    return DistributedDataParallel(forward)
 
 
 def use_device(plan: Plan) -> None:
@@ -170,4 +192,4 @@ def _average(parts: list[Mapping[str, Tensor]]) -> dict[str, float]:
     if not names:
         return {}
     rows = torch.stack([torch.stack([part[name].detach().float() for name in names]) for part in parts])
-    return dict(zip(names, rows.mean(dim=0).tolist(), strict=True))
+    return dict(zip(names, processes.mean(rows.mean(dim=0)).tolist(), strict=True))

@@ -35,7 +35,7 @@ class TrainState:
     learning_rate: float = 0.0  # of the first parameter group, used in the last step
     seconds: float = 0.0  # of the last step, waiting for data included
     data_seconds: float = 0.0  # of the last step, waiting for data
-    images: int = 0  # of the last step, labelled and unlabelled
+    images: int = 0  # of the last step, labelled and unlabelled, of all processes
 
     @property
     def loss(self) -> float:
@@ -58,14 +58,14 @@ class Callback:
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What a finished training says about itself; times are of this process only."""
+    """What a finished training says about itself; times are of this process only, and since it began or resumed."""
 
     steps: int
     seconds: float
     data_seconds: float
-    images: int
+    images: int  # of all processes
     device: str
-    peak_memory: int  # bytes of this run: the GPU allocator's, or the process's resident set on a CPU
+    peak_memory: int  # bytes of this run: the GPU allocator's, or the process's resident set on a CPU; the largest of all
     energy: float | None = None  # joules of the GPU, where somebody measured them
 
 
@@ -73,7 +73,8 @@ class Engine(ABC):
     """Runs the one order of a step: forward, sum of losses, zero_grad, backward, finite check, optimizer step,
     ``after_step``, learning rate (of the step to come), callbacks (logging, checkpoint, evaluation).
 
-    A checkpoint is written only when every weight is finite.
+    A checkpoint is written only when every weight is finite. Where several processes have met, each carries out the loop on
+    its share of every batch: gradients and what is logged are means over all, and after each step all hold the same.
     """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The native engine: a plain loop on Accelerate, one process."""
+"""The native engine: a plain loop on Accelerate, in one process or as one of several."""
 
 import time
 from collections.abc import Iterator, Sequence

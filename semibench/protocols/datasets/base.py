@@ -49,6 +49,13 @@ class Dataset(ABC):
         """Return the image, (H, W, 3) RGB uint8; files that are grey become RGB."""
         return read_rgb(self.files(id)[0])
 
+    def size(self, id: str) -> tuple[int, int]:
+        """Return (H, W) of the image, from the head of its file where ``image`` is this class's."""
+        if type(self).image is not Dataset.image:
+            height, width, _ = self.image(id).shape
+            return height, width
+        return read_size(self.files(id)[0])
+
     @abstractmethod
     def decode_mask(self, id: str) -> NDArray[np.uint8]:
         """Return the class index of each pixel, (H, W) uint8, unchecked; void = ``ignore_index``.
@@ -153,6 +160,12 @@ def read_rgb(path: Path, next_step: str = _INCOMPLETE) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
+def read_size(path: Path, next_step: str = _INCOMPLETE) -> tuple[int, int]:
+    """Return (H, W) of an image file without decoding it; raise DataError as ``read_rgb`` does."""
+    image = _open(path, next_step, whole=False)
+    return image.height, image.width
+
+
 def list_images(folder: Path, pattern: str) -> tuple[str, ...]:
     """Return the sorted stems of the files in ``folder`` that match ``pattern``; raise DataError when there are none."""
     ids = tuple(sorted(path.stem for path in folder.glob(pattern) if not path.name.startswith(".")))
@@ -188,10 +201,11 @@ def read_lines(path: Path) -> tuple[str, ...]:
     return lines
 
 
-def _open(path: Path, next_step: str) -> Image.Image:
+def _open(path: Path, next_step: str, *, whole: bool = True) -> Image.Image:
     try:
         with Image.open(path) as image:
-            image.load()
+            if whole:
+                image.load()
             return image
     except FileNotFoundError as error:
         raise _missing(path, next_step) from error

@@ -1,0 +1,246 @@
+"""Two processes on one machine, started as ``--devices 2`` starts them, against one process alone."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from semibench.errors import DataError, RunFailedError
+from semibench.harness import checkpoint, launch, processes
+from semibench.harness.engines.base import Callback, Plan, TrainState
+from semibench.harness.engines.native import NativeEngine
+from semibench.harness.evaluate import evaluate
+from semibench.harness.loading import BatchSource
+from semibench.methods.method import Batch, Method, Task
+from semibench.methods.networks.base import Features, Network
+from semibench.methods.supervised import Supervised
+from semibench.protocols.datasets.base import Dataset
+from semibench.protocols.protocol import EvaluationRule, Split
+from semibench.protocols.recipe import Recipe
+
+STEPS = 20
+COUNT = 301  # images to evaluate
+RULE = EvaluationRule(mode="whole", select_on="val", report_on="val")
+
+
+class Sizes(Dataset):
+    """Noise in three sizes, without void."""
+
+    class_names = ("one", "two", "three")
+    palette = ((0, 0, 0), (255, 0, 0), (0, 255, 0))
+
+    @classmethod
+    def locate(cls, root):
+        return None
+
+    def ids(self, subset):
+        return [f"{subset}_{n:03d}" for n in range(COUNT)]
+
+    def image(self, id):
+        number = int(id[-3:])
+        return np.random.default_rng(number).integers(0, 256, (16 + 8 * (number % 3), 24, 3), np.uint8)
+
+    def decode_mask(self, id):
+        return self.image(id).argmax(axis=-1).astype(np.uint8)
+
+
+class Grouped(Network):
+    """Group normalization: no statistics of the batch, but a buffer that follows what the process sees."""
+
+    def __init__(self, n_classes: int) -> None:
+        nn.Module.__init__(self)
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.Dropout(0.1))
+        self.classifier = nn.Conv2d(8, n_classes, 1)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def encode(self, image: Tensor) -> Features:
+        if self.training:
+            self.seen += image.mean()
+        return (self.encoder(image),)
+
+    def decode(self, features: Features, size: tuple[int, int]) -> Tensor:
+        return self.classifier(features[0])
+
+
+class Watch(Callback):
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.images = 0
+
+    def on_step(self, state: TrainState) -> None:
+        self.losses.append(state.loss)
+        self.images = state.images
+
+
+def recipe(**changes: object) -> Recipe:
+    values: dict[str, object] = {
+        "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
+        "schedule": {"name": "poly"},
+        "steps": STEPS,
+        "batch": {"labeled": 4, "unlabeled": 4},
+        "accumulation": 2,
+        "crop": (16, 16),
+        "augmentation": {"flip": 0.5},
+        "normalization": {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)},
+    }
+    return Recipe.model_validate(values | changes)
+
+
+def build() -> Method:
+    torch.manual_seed(0)
+    return Supervised(Supervised.Config(), Task("sizes", Sizes.class_names, 255, (16, 16), lambda: Grouped(3)))
+
+
+def train_and_score() -> dict[str, Any]:
+    """Train and score in however many processes have met; return what this one knows."""
+    torch.set_num_threads(1)
+    dataset, settings, watch, seen = Sizes(None), recipe(), Watch(), []
+    split = Split([f"train_{n:03d}" for n in range(10)], ["train_099"])
+    source = BatchSource(dataset, split, settings, Supervised.views, 0, processes.rank(), processes.count())
+
+    def batches(start: int) -> Iterator[Batch]:
+        for step in range(start, STEPS):
+            batch = source.batch(step)
+            seen.append(batch.labeled)
+            yield batch
+
+    method = build()
+    scores = evaluate(method.predictors()["network"], dataset, dataset.ids("val"), RULE, settings.normalization)
+    summary = NativeEngine().fit(method, batches, Plan(settings, STEPS, 0, "cpu"), [watch], resume_from=None)
+    return {
+        "state": method.state_dict(),
+        "losses": watch.losses,
+        "images": (watch.images, summary.images),
+        "seen": [[labeled.seeds, labeled.image, labeled.mask] for labeled in seen],
+        "confusion": torch.from_numpy(scores.confusion),
+        "rows": {name: value.tolist() for name, value in vars(scores.per_image).items()},
+        "truth": scores.truth_digest,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def work(meeting: str, output: Path) -> None:
+    with processes.joined("cpu", meeting):
+        torch.save(train_and_score(), output / f"{processes.rank()}.pt")
+
+
+def fail(meeting: str, how: str) -> None:
+    """End process 1 while process 0 waits for it."""
+    with processes.contact(), processes.joined("cpu", meeting):
+        processes.gather(None)
+        if processes.is_main():
+            while True:
+                processes.largest(0)
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise DataError("file 7.png cannot be decoded", "Mend it.")
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Any]:
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    try:
+        return train_and_score()
+    finally:
+        torch.set_rng_state(state)
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    output = tmp_path_factory.mktemp("two")
+    launch.start(work, (output,), 2)
+    return [torch.load(output / f"{rank}.pt") for rank in range(2)]
+
+
+def test_they_see_the_samples_that_one_sees(alone: Mapping[str, Any], together: list[dict[str, Any]]) -> None:
+    for step, whole in enumerate(alone["seen"]):
+        shares = [one["seen"][step] for one in together]
+        assert all(torch.equal(tensor, torch.cat(parts)) for tensor, *parts in zip(whole, *shares, strict=True))
+
+
+def test_they_end_with_the_weights_of_one(alone: Mapping[str, Any], together: list[dict[str, Any]]) -> None:
+    for name, tensor in alone["state"].items():
+        if not name.endswith("seen"):
+            difference = (together[0]["state"][name] - tensor).abs().max()
+            assert difference <= 1e-5 * tensor.abs().max(), name
+    assert together[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+
+
+def test_they_end_alike_buffers_included(together: list[dict[str, Any]]) -> None:
+    one, other = (each["state"] for each in together)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert together[0]["losses"] == together[1]["losses"]
+
+
+def test_images_are_counted_over_all(alone: Mapping[str, Any], together: list[dict[str, Any]]) -> None:
+    assert alone["images"] == together[0]["images"] == together[1]["images"] == (4, 4 * STEPS)
+
+
+def test_each_returns_the_scores_that_one_returns(alone: Mapping[str, Any], together: list[dict[str, Any]]) -> None:
+    for one in together:
+        assert torch.equal(one["confusion"], alone["confusion"])
+        assert (one["rows"], one["truth"]) == (alone["rows"], alone["truth"])
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "message"),
+    [
+        ("data", DataError, r"file 7\.png cannot be decoded\. Mend it\."),
+        ("killed", RunFailedError, "process 1 of 2 was ended by SIGKILL"),
+    ],
+    ids=["data", "killed"],
+)
+def test_what_ends_one_ends_all_and_is_what_the_user_hears(how: str, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        launch.start(fail, (how,), 2)
+
+
+def test_a_run_of_two_processes_is_recorded_as_such(
+    tmp_path: Path, call: Callable[..., tuple[int, str, str]], train: Callable[..., list[str]]
+) -> None:
+    arguments = train(tmp_path, "--devices", "2", "--device", "cpu", "--json", "--set", "recipe.precision=fp32")
+    code, output, errors = call(*arguments)
+    assert (code, errors) == (0, "")
+    (found,) = json.loads(output)
+    assert (found["provenance"]["processes"], found["statistics_over"], found["recipe"]["accumulation"]) == (2, 2, 2)
+    (folder,) = (path.parent for path in tmp_path.glob("*/*/*/result.json"))
+    assert json.loads((folder / "environment.json").read_text())["processes"] == 2
+    assert json.loads((folder / "status.json").read_text())["status"] == "complete"
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in events if event["event"] == "log"] == list(range(1, 11))
+    assert [event["event"] for event in events].count("started") == 1
+    assert call("check-results", folder)[0] == 0
+
+
+def test_one_signal_stops_all_after_the_same_step_with_one_saved_state(
+    tmp_path: Path, call: Callable[..., tuple[int, str, str]], train: Callable[..., list[str]]
+) -> None:
+    arguments = train(tmp_path, "--devices", "2", "--device", "cpu", method="supervised", steps=3000)
+    program = "import sys; from semibench.harness.cli import main; main(sys.argv[1:])"
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
+    try:
+        while process.poll() is None and not list(tmp_path.glob("*/*/*/checkpoints/last.pt")):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    found = re.search(r"stopped by SIGTERM after step (\d+) of 3000, state saved", errors)
+    assert found and errors.count("Error:") == 1, errors
+    (folder,) = (path.parents[1] for path in tmp_path.glob("*/*/*/checkpoints/last.pt"))
+    status = json.loads((folder / "status.json").read_text())
+    assert (status["status"], status["step"]) == ("running", int(found[1]))
+    assert checkpoint.load(folder / "checkpoints" / "last.pt")["step"] == int(found[1])
