@@ -17,6 +17,7 @@ from PIL import Image
 
 from semibench.harness.cli import main
 from semibench.hashing import digest_ids, digest_json
+from semibench.methods.networks import _detectron2
 from semibench.metrics import N_BINS
 from semibench.protocols import names
 from semibench.protocols.protocol import EvaluationRule
@@ -275,3 +276,15 @@ def _cost(images_per_second: float | None) -> Cost:
         peak_memory=2**30,
         peak_memory_of="process",
     )
+
+
+@pytest.fixture(scope="session")
+def has_detectron2() -> bool:
+    return _detectron2.is_usable()
+
+
+@pytest.fixture
+def detectron2(has_detectron2: bool) -> Callable[[str], Any]:
+    if not has_detectron2:
+        pytest.skip("Detectron2 is not installed")
+    return _detectron2.load

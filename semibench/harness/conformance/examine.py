@@ -15,7 +15,10 @@ from semibench.harness.conformance.subject import Subject
 
 
 def examine(subject: Subject, check: Check) -> Finding:
-    """Return whether a method keeps a promise; what it raises instead is the finding."""
+    """Return whether a method keeps a promise; what it raises instead is the finding.
+
+    Raises MissingPackageError where the method needs a package that is not there.
+    """
     began = time.perf_counter()
     outcome: Literal["kept", "refused", "broken"] = "kept"
     detail = ""
@@ -26,8 +29,8 @@ def examine(subject: Subject, check: Check) -> Finding:
             check.verify(subject)
     except BrokenPromiseError as error:
         outcome, detail = "broken", str(error)
-    except MissingPackageError as error:
-        outcome, detail = "refused", str(error)
+    except MissingPackageError:
+        raise  # nothing was found out about the method
     except SemibenchError as error:
         outcome, detail = "refused" if check.may_refuse or not subject.method_class.trains else "broken", str(error)
     except Exception as error:  # a method may raise anything

@@ -66,18 +66,6 @@ def stand_in(module: str, instead: str = "") -> Any:
     return SimpleNamespace(SimpleTrainer=SimpleTrainer, HookBase=HookBase, hooks=hooks)
 
 
-@pytest.fixture(scope="session")
-def has_detectron2() -> bool:
-    return _detectron2.is_usable()
-
-
-@pytest.fixture
-def detectron2(has_detectron2: bool) -> Callable[[str], Any]:
-    if not has_detectron2:
-        pytest.skip("Detectron2 is not installed")
-    return _detectron2.load
-
-
 @pytest.fixture(params=["stand-in", "package"])
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Detectron2, or what stands in for it."""
