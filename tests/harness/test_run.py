@@ -13,6 +13,7 @@ import torch
 from semibench.harness import checkpoint
 from semibench.harness.cli import main
 from semibench.harness.folder import RunFolder
+from semibench.methods.networks import _detectron2
 from semibench.reports import per_image, result
 
 Call = Callable[..., tuple[int, str, str]]
@@ -81,9 +82,14 @@ def test_an_output_folder_that_cannot_be_made_is_one_paragraph(tmp_path: Path, c
 
 
 def test_where_a_run_is_carried_out_does_not_change_its_id(finished: Path, call: Call, train: Train) -> None:
-    code, output, _ = call(*train(finished.parents[2], "--dry-run", "--workers", "1", "--device", "cpu"))
+    code, output, _ = call(*train(finished.parents[2], "--dry-run", "--workers", "1", "--device", "cpu", "--engine", "native"))
     assert code == 0
     assert f"{finished.name} (finished)" in output
+
+
+def test_the_result_names_the_engine_that_auto_chose(finished: Path) -> None:
+    engine = result.read(finished / "result.json").provenance.engine
+    assert engine == ("detectron2" if _detectron2.is_usable() else "native")
 
 
 def test_evaluate_scores_the_checkpoint_as_the_run_did(finished: Path, call: Call) -> None:

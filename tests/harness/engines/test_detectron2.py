@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 
 from semibench import plugins
 from semibench.errors import MissingPackageError, RunFailedError
 from semibench.harness.conformance.subject import Subject, draw
 from semibench.harness.engines import _training
 from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan, TrainState
-from semibench.harness.engines.detectron2 import Detectron2Engine
+from semibench.harness.engines.detectron2 import Detectron2Engine, _Losses
 from semibench.harness.engines.native import NativeEngine
 from semibench.methods.method import Batch, Method, Progress, StepOutput
 from semibench.methods.networks import _detectron2
@@ -118,6 +119,14 @@ def test_a_method_trains_under_the_unmodified_simple_trainer(detectron2: Callabl
         patch.setattr(engine.SimpleTrainer, "run_step", noted)
         Trained(Detectron2Engine, precision="bf16", clip_norm=0.1)
     assert seen == [engine.SimpleTrainer] * STEPS
+
+
+def test_a_scaler_is_left_to_the_amp_trainer(detectron2: Callable[[str], Any]) -> None:
+    plan = Plan(load("shapes-16").recipe.model_copy(update={"precision": "fp16"}), STEPS, 0, "cpu")
+    training = _training.Training(Subject.find("supervised").build(), plan, GradScaler("cpu"))
+    trainer = Detectron2Engine()._trainer(_Losses(training, iter))
+    assert type(trainer) is detectron2("detectron2.engine").AMPTrainer
+    assert trainer.grad_scaler is training.scaler
 
 
 def test_a_method_trains_under_a_simple_trainer_set_up_by_hand(detectron2: Callable[[str], Any]) -> None:
