@@ -103,17 +103,6 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
     )
 
 
-def _weights(report: WeightReport) -> record.Weights:
-    return record.Weights(
-        name=report.name,
-        sha256=report.sha256,
-        matched=report.matched,
-        missing=report.missing,
-        unexpected=report.unexpected,
-        trained_on=report.trained_on,
-    )
-
-
 def _coverage(events: Sequence[Mapping[str, Any]]) -> float | None:
     """Return the mean of the shares that a method logged as ``coverage``; None where it logged none, or something else so."""
     logged = [event["scalars"].get("coverage") for event in events if event["event"] == "log"]
