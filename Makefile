@@ -7,7 +7,9 @@ PINNED := --set run.threads=1  # another number of threads sums in another order
 STUDIED := supervised fixmatch unimatch maskmatch cwbass mean_teacher guidedmix cps
 STUDIES := $(STUDIED:%=study/%)
 
-.PHONY: demo study resume-matrix test lint bench docs venv lock clean $(STUDIES)
+LEADERBOARD := compare results --baseline supervised
+
+.PHONY: demo study leaderboard resume-matrix test lint bench docs venv lock clean $(STUDIES)
 
 demo: venv
 	$(BIN)/semibench run --method supervised --protocol shapes-48 --output $(RUNS) $(PINNED)
@@ -26,6 +28,12 @@ $(STUDIES): study/%: venv
 # Breaks trainings in every way at random moments and resumes them; a repeated call goes on where it was stopped.
 resume-matrix: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.resume_matrix $(MATRIX)
+
+# The example leaderboard, from the results under results/; the suite holds that it is theirs.
+leaderboard: venv
+	$(BIN)/semibench check-results results
+	$(BIN)/semibench $(LEADERBOARD) --output docs/leaderboard.md
+	$(BIN)/semibench $(LEADERBOARD) --format html --gallery results/gallery --output docs/leaderboard.html
 
 test: lint
 	$(BIN)/python -m pytest
