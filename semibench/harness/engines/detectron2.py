@@ -39,7 +39,6 @@ class Detectron2Engine(Engine):
         use_device(plan)
         training = Training(method, plan, GradScaler(torch.device(plan.device).type, enabled=plan.recipe.precision == "fp16"))
         start = training.start(resume_from)
-        # Processes started by detectron2.engine.launch come here, each; its create_ddp_model wraps training.module now.
         model = _Losses(training, batches)
         trainer = self._trainer(model)
         writer = _detectron2.load("detectron2.utils.events").CommonMetricPrinter(plan.total)
@@ -56,7 +55,7 @@ class Detectron2Engine(Engine):
         """Return the trainer of Detectron2 that the recipe needs."""
         training, package = model.training_state, self.package
         common = {"model": model, "data_loader": model, "optimizer": training.optimizer, "gather_metric_period": _PERIOD}
-        if training.plan.recipe.accumulation > 1:
+        if training.own_parts > 1:
             return type("AccumulatingTrainer", (_Accumulating, package.SimpleTrainer), {})(**common)
         if training.scaler is not None and training.scaler.is_enabled():
             return package.AMPTrainer(**common, grad_scaler=training.scaler)

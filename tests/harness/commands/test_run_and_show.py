@@ -66,7 +66,7 @@ def test_a_seed_that_fails_does_not_take_finished_results_along(
             raise RunFailedError("the loss is not finite", "Lower the rate.")
         return make_result(seed=seed)
 
-    monkeypatch.setattr("semibench.harness.run.run", run)
+    monkeypatch.setattr("semibench.harness.launch.run", run)
     code, output, errors = call("run", *WANTED, "--seed", "0-3", "--json", "--output", tmp_path)
     assert code == 1
     assert "the loss is not finite" in errors
