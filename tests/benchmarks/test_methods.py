@@ -39,6 +39,8 @@ def measured() -> Iterator[dict[str, dict[str, Any]]]:
 def test_a_step_of_each_method(
     benchmark: BenchmarkFixture, name: str, measured: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    if name == "d2_deeplab":
+        pytest.importorskip("detectron2", reason="Detectron2 is not installed")
     folder = tmp_path_factory.mktemp(name)
     arguments = [argument for role in TEACHERS for argument in _teacher(role, folder)] if name == "mgd" else []
     cost = benchmark.pedantic(_run, (name, folder, *arguments), rounds=1)["cost"]
