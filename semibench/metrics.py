@@ -105,7 +105,7 @@ def weighted_by_frequency(iou: Scores, confusion: Counts) -> float:
     """Return the mean of IoU (K,) weighted by each class's share of the truth of ``confusion`` (K, K)."""
     frequency = confusion.sum(axis=1)
     total = int(frequency.sum())
-    return float(np.nansum(frequency * iou)) / total if total else math.nan
+    return float(np.where(frequency > 0, frequency * iou, 0.0).sum()) / total if total else math.nan
 
 
 def boundary_width(height: int, width: int, ratio: float = 0.02) -> int:

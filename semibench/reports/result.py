@@ -241,7 +241,9 @@ def _check_figures(name: str, scores: Scores, rule: EvaluationRule) -> None:
     for key in ("miou", "pixel_accuracy", "frequency_weighted_iou"):
         stored, expected = getattr(scores, key), getattr(derived, key)
         _require(is_close(stored, expected), f"{name}.{key} is {stored}, its confusion matrix gives {expected}")
-    is_same = len(scores.class_iou) == len(derived.class_iou) and all(map(is_close, scores.class_iou, derived.class_iou))
+    is_same = scores.class_iou == derived.class_iou or (
+        len(scores.class_iou) == len(derived.class_iou) and all(map(is_close, scores.class_iou, derived.class_iou))
+    )
     _require(is_same, f"{name}.class_iou is not what its confusion matrix gives")
 
 
