@@ -1,8 +1,8 @@
 """How a training went: means of losses, scalars and rate over equal parts of its steps, and the band of several trainings.
 
-A band is, at each part, the smallest and the largest mean of the earlier runs, widened on both sides by a quarter of the
+A band is, at each part, the smallest and the largest mean of the earlier runs, widened on both sides by half of the
 largest magnitude that they had of this quantity in the parts that are compared. It holds no more than that: of one run it is
-the run give or take a quarter, of several seeds it grows with their spread.
+the run give or take a half, of several seeds it grows with their spread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from semibench.records import Record
 
 PARTS = 200  # of a training; fewer where it has fewer steps
 EARLY = 0.05  # share of a training that is compared
-MARGIN = 0.25  # of the largest magnitude
+MARGIN = 0.5  # of the largest magnitude; measured in docs/reference-bands.md
 
 Sums = dict[str, tuple[float, int]]  # quantity -> sum over all steps so far, and over how many of them
 

@@ -84,7 +84,7 @@ def test_a_training_as_before_goes_without_a_warning(events: Events) -> None:
 
 def test_leaving_the_band_is_said_once_a_quantity_and_written_down(events: Events) -> None:
     seen: list[Deviation] = []
-    play(Follow(events, Bands([reference(loss=3.0), reference(loss=4.0)]), seen.append))
+    play(Follow(events, Bands([reference(loss=5.0), reference(loss=6.0)]), seen.append))
     (deviation,) = seen
     assert (deviation.quantity, deviation.step) == ("losses.supervised", 2)
     (event,) = [event for event in events.read() if event["event"] == "outside_reference"]
@@ -121,7 +121,7 @@ def test_a_run_that_leaves_the_band_is_warned_about_and_goes_on(
     code, _, errors = call(*train(tmp_path / "runs", "--reference", str(folder), "--reference", str(folder / "result.json")))
     assert code == 0
     assert "Warning: losses.supervised is" in errors
-    assert "at step 1, the band of the earlier runs is 6.75 to 11.25" in errors
+    assert "at step 1, the band of the earlier runs is 4.5 to 13.5" in errors
 
 
 @pytest.mark.parametrize(
