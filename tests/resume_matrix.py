@@ -243,7 +243,7 @@ def command(engines: tuple[str, ...], resume_with: str | None, methods: tuple[st
                 done[cell] = examine(cell, outcomes[cell.engine, cell.method], work / "cell")
                 with file.open("a") as log:
                     log.write(json.dumps(done[cell]) + "\n")
-    rows = [done[cell] for cell in cells]
+    rows = list(done.values())  # those of other calls too: a page for all engines
     PAGE.write_text(render(rows, "make resume-matrix"), encoding="utf-8")
     unequal = sum(not row["equal"] for row in rows)
     click.echo(f"{len(rows) - unequal} of {len(rows)} resumed runs are equal to the bit; see {PAGE.relative_to(ROOT)}")
