@@ -33,7 +33,7 @@ def test_help_lists_every_command(call: Call) -> None:
     code, output, _ = call("--help")
     assert code == 0
     listed = [line.split()[0] for line in output.partition("Commands:")[2].splitlines() if line.strip()]
-    names = "check check-results compare data doctor evaluate list picture predict protocol run schema score show"
+    names = "check check-results compare data doctor evaluate gallery list picture predict protocol run schema score show"
     assert listed == names.split()
 
 

@@ -10,6 +10,7 @@ from semibench.harness.commands import _options
 from semibench.harness.signals import ending_at_once
 
 if TYPE_CHECKING:
+    from semibench.harness.prepare import Order
     from semibench.reports.result import Result
 
 
@@ -68,33 +69,37 @@ def command(
     semibench run --method unimatch --protocol voc-92 --division published --devices 4
     """
     from semibench.harness import launch, processes
-    from semibench.harness.commands import _outline
-    from semibench.harness.outline import outline
     from semibench.harness.prepare import Order
 
     is_main = processes.launched_rank() == 0
-    flags = {"run.engine": engine, "run.device": device, "run.devices": processes.agreed(devices), "run.workers": workers}
-    flags["run.compile"] = "true" if compile else None
-    settings += tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
+    compiling = "true" if compile else None
+    flags = {"engine": engine, "device": device, "devices": processes.agreed(devices), "workers": workers, "compile": compiling}
+    settings += tuple(f"run.{key}={value}" for key, value in flags.items() if value is not None)
     done: list[str] = []  # JSON documents
 
     def tell(text: str, document: str) -> None:
-        if as_json:
-            done.append(document)
-        else:
+        done.append(document)
+        if not as_json:
             click.echo(text)
 
     try:
         requests = _options.requests(settings=settings, **wanted)
         orders = [Order(request, data_root, output, weights, references) for request in requests]
         for order in orders if dry_run and is_main else ():
-            planned = outline(order)
-            tell(_outline.describe(planned), json.dumps(_outline.summarize(planned)))
+            tell(*_planned(order))
         for result, folder in () if dry_run else launch.carry_out(orders, show_progress=not quiet):
             tell(_report(result, folder), result.model_dump_json())
     finally:  # a seed that fails does not take those before it along
         if as_json and is_main:
             click.echo("[" + ",\n".join(done) + "]")
+
+
+def _planned(order: "Order") -> tuple[str, str]:
+    from semibench.harness.commands import _outline
+    from semibench.harness.outline import outline
+
+    planned = outline(order)
+    return _outline.describe(planned), json.dumps(_outline.summarize(planned))
 
 
 def _report(result: "Result", folder: Path) -> str:
