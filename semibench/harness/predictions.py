@@ -5,6 +5,7 @@ Nothing is unpacked to disk and nothing is unpickled: each file is read into mem
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections import defaultdict
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semibench.errors import DataError
-from semibench.reports.per_image import read_header
+from semibench.reports.per_image import check_packing, read_header
 
 Shape = tuple[int, ...]
 
@@ -27,7 +28,14 @@ _SHOWN = 5  # names in a message
 _EXTRA_BYTES = 2**16  # a file may hold besides 8 bytes a pixel: headers, a palette
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # color types of PNG
-_DAMAGE = (OSError, ValueError, EOFError, SyntaxError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_MODES = ("L", "P", "I;16", "I")  # of Pillow: one channel that holds an index
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, SyntaxError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+    *(
+        tokenize.TokenError,
+        Image.DecompressionBombError,
+    ),  # a header of NumPy's that is no Python; a picture that says it is huge
+)
 _LAYOUT = "Name each file ID.png or ID.npy after the ids of the data set; see docs/score.md."
 _INDEX = "Write the class index of each pixel: logits.argmax over classes, saved as 8-bit PNG or as an integer array."
 
@@ -66,7 +74,8 @@ class Predictions:
 def opened(path: Path, ids: Sequence[str]) -> Iterator[Predictions]:
     """Open the label maps of ``ids`` in a folder or a zip archive (an .npz file is one).
 
-    Raises DataError when there is none for an image, two for one, or a file that belongs to no image.
+    Raises DataError when there is none for an image, two for one, a file that belongs to no image, or one that an archive holds
+    neither stored nor deflated.
     """
     if path.is_dir():
         found = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
@@ -77,6 +86,7 @@ def opened(path: Path, ids: Sequence[str]) -> Iterator[Predictions]:
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is neither a folder nor a zip archive: {error}", _LAYOUT) from error
     with archive:
+        check_packing(archive, path)
         found = [member.filename for member in archive.infolist() if not member.is_dir()]
         yield Predictions(_assign(found, ids, path), archive.open)
 
@@ -125,6 +135,10 @@ def _from_png(data: bytes, name: str, shape: Shape) -> NDArray[np.integer[Any]]:
         raise DataError(f"{name} is {kind}, not a single channel of 8 or 16 bits or a palette", _INDEX)
     _check_shape(name, (height, width), shape)
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        width, height = image.size
+        _check_shape(name, (height, width), shape)  # again: a second header may say something else
+        if image.mode not in _MODES:
+            raise DataError(f"{name} is of mode {image.mode}, not a single channel of 8 or 16 bits or a palette", _INDEX)
         return np.asarray(image)
 
 

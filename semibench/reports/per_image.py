@@ -1,5 +1,6 @@
 """Counts per image, ``scores.npz``: what confidence intervals and tests between methods are computed from."""
 
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
@@ -18,6 +19,11 @@ MAX_BYTES = 2**31  # of all arrays; ADE20K has 2,000 images x 150 classes x 5 co
 MAX_ID = 1024  # characters
 
 _NEXT_STEP = "Score the checkpoint again with 'semibench evaluate'."
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+    tokenize.TokenError,  # a header of NumPy's that is no Python
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +66,11 @@ def load(path: Path, n_images: int, n_classes: int) -> PerImage:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            check_packing(archive, path)
             _check_members(archive, n_images, n_classes, path)
         with np.load(path, allow_pickle=False) as arrays:
             counts = PerImage(**{name: arrays[name] for name in _NAMES})
-    except (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path} is not a whole archive of counts: {error}", _NEXT_STEP) from error
     _check_values(counts, path)
     return counts
@@ -84,6 +91,16 @@ def _check_members(archive: zipfile.ZipFile, n_images: int, n_classes: int, path
             expected = file.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize
         if member.file_size != expected:
             raise DataError(f"{name} in {path} takes {member.file_size} bytes, its header means {expected}", _NEXT_STEP)
+
+
+def check_packing(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise DataError unless everything in ``archive`` is stored or deflated: of other packings Python reads without bound."""
+    for member in archive.infolist():
+        if member.compress_type not in _PACKINGS:
+            raise DataError(
+                f"{member.filename} in {path} is compressed by method {member.compress_type}, which is read without bound",
+                "Pack it again, stored or deflated: numpy.savez_compressed and 'zip' do.",
+            )
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

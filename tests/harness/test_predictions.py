@@ -27,13 +27,19 @@ def png(labels=LABELS, mode="L"):
     return file.getvalue()
 
 
-def grey_of_two_bits():
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
+
+def grey_of_two_bits():
     header = struct.pack(">IIBBBBB", 3, 2, 2, 0, 0, 0, 0)
     rows = zlib.compress(bytes([0, 0b00011000, 0, 0b10010000]))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def with_a_second_header(width, height, color):
+    """A picture whose first header is that of a label map, and whose second one readers believe."""
+    return png()[:33] + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)) + png()[33:]
 
 
 def npy(array=LABELS):
@@ -155,6 +161,10 @@ def test_one_name_twice_in_an_archive_is_refused(tmp_path):
         pytest.param("a.png", grey_of_two_bits(), "is grey of 2 bits", id="grey that readers scale"),
         pytest.param("a.png", png(LABELS + 1), "the value 3, outside the 3 classes 0 to 2", id="counted from 1"),
         pytest.param("a.png", png(np.where(LABELS == 2, 255, LABELS).astype(np.uint8)), "the value 255", id="void"),
+        pytest.param("a.png", with_a_second_header(4, 4, 0), "is 4 x 4, its image 2 x 3", id="a second size"),
+        pytest.param("a.png", with_a_second_header(3, 2, 2), "is of mode RGB", id="a second color"),
+        pytest.param("a.png", with_a_second_header(2**31 - 1, 2**31 - 1, 0), "cannot be read", id="a huge second size"),
+        pytest.param("a.npy", npy().replace(b"(2, 3), }", b"(2, 3,   "), "cannot be read", id="a header that never ends"),
         pytest.param("a.npy", npy() + bytes(10**6), "larger than 65584 bytes", id="bomb"),
     ],
 )
@@ -178,6 +188,14 @@ def test_of_a_bomb_no_more_is_read_than_a_label_map_can_be(archive, monkeypatch)
     with pytest.raises(DataError, match="larger than"):
         read(path, ["a"])
     assert max(asked) < 10**5
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packing_that_is_read_without_bound_is_refused_unread(tmp_path, packing):
+    with zipfile.ZipFile(tmp_path / "maps.zip", "w", packing) as archive:
+        archive.writestr("a.npy", npy())
+    with pytest.raises(DataError, match=r"a\.npy in .* is compressed by method"):
+        read(tmp_path / "maps.zip", ["a"])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"not an archive"])

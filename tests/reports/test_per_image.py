@@ -127,6 +127,17 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(path, monkeypatch):
         load(path, N_IMAGES, N_CLASSES)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packing_that_is_read_without_bound_is_refused_unread(path, packing):
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError, match="is compressed by method"):
+        load(path, N_IMAGES, N_CLASSES)
+
+
 def test_missing_and_additional_arrays_are_refused(path):
     _rewrite(path, truth=None)
     with pytest.raises(DataError, match="exactly the arrays"):
