@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from semibench.errors import UsageError
+from semibench.hashing import digest_json
 from semibench.protocols import names
 from semibench.protocols.protocol import load
 from semibench.reports.aggregate import Group
@@ -41,6 +42,11 @@ class Curve:
         """The means over seeds, by number of labelled images."""
         return [Point(labels, group.miou.mean) for labels, group in self.groups.items()]
 
+    @property
+    def recipe(self) -> str:
+        """The digest of its recipe, of the fewest labels where a protocol names one for each number."""
+        return next(iter(self.groups.values())).first.digests.recipe
+
 
 @dataclass(frozen=True)
 class Family:
@@ -56,8 +62,16 @@ class Family:
         return names.hash_seed(self.family) is not None
 
     def supervised(self, curve: Curve) -> Curve | None:
-        """Return the supervised curve made under the conditions of ``curve``; None when there is not exactly one."""
-        found = [other for other in self.curves if other.name[0] == SUPERVISED and other.name[1:3] == curve.name[1:3]]
+        """Return the supervised curve made under the conditions of ``curve``; None when there is not exactly one.
+
+        Where recipes were set by hand, they must be the same; of label maps of another program no conditions are known.
+        """
+        _, backbone, division, _ = curve.name
+        if division == "external":
+            return None
+        found = [other for other in self.curves if other.name[:3] == (SUPERVISED, backbone, division)]
+        if division == "custom":
+            found = [other for other in found if other.recipe == curve.recipe]
         return found[0] if len(found) == 1 and found[0] is not curve else None
 
 
@@ -138,4 +152,9 @@ def _scoring(one: Group) -> tuple[str, str, str]:
 
 
 def _name(one: Group) -> tuple[str, str, str, str]:
-    return one.first.method, one.first.backbone, one.first.division, one.config
+    """Return what the points of a curve share; what was set by hand is no curve unless it was set alike for all of them."""
+    first = one.first
+    config = one.config
+    if first.division == "custom":
+        config = f"config {digest_json([first.config, first.network, first.recipe, first.provenance.numerics])[:12]}"
+    return first.method, first.backbone, first.division, config

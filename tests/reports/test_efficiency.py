@@ -44,9 +44,12 @@ def test_labels_saved_are_a_share_of_what_supervised_training_needs(labels, need
 def on(make_result):
     """Build a group of one run on a protocol of the drawn pictures, scored on all its images unless told otherwise."""
 
-    def build(protocol, method="supervised", n_images=N_IMAGES, **fields):
+    def build(protocol, method="supervised", n_images=N_IMAGES, recipe_digest=None, **fields):
         rule = load("shapes-48").rule()
         result = make_result(protocol=protocol, dataset="shapes", method=method, evaluation=rule, **fields)
+        if recipe_digest:
+            digests = result.digests.model_copy(update={"recipe": recipe_digest})
+            result = result.model_copy(update={"digests": digests})
         scores = result.last.model_copy(update={"n_images": n_images})
         return group([result.model_copy(update={"last": scores, "best": scores})])[0]
 
@@ -81,6 +84,39 @@ def test_all_labels_are_the_upper_end_of_a_family(on):
 )
 def test_what_was_not_measured_alike_shares_no_curve(on, one, other):
     assert families([on(**one), on(**other)]) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"config": {"tau": 0.5}}, {"network": {"name": "other"}}, {"recipe": {"steps": 7}}],
+    ids=["method", "network", "recipe"],
+)
+def test_what_was_set_by_hand_is_a_curve_only_where_it_was_set_alike(on, changes):
+    few, many = ({"protocol": name, "division": "custom"} for name in ("shapes-16", "shapes-48"))
+    assert families([on(**few), on(**many, **changes)]) == []
+    assert len(families([on(**few, **changes), on(**many, **changes)])) == 1
+
+
+def _both(on, recipes, **fields):
+    """The family of a supervised and another curve, whose recipes have those digests."""
+    groups = [
+        on(name, method, recipe_digest=recipe * 64, **fields)
+        for name in ("shapes-16", "shapes-48")
+        for method, recipe in zip(("supervised", "fixmatch"), recipes, strict=True)
+    ]
+    [family] = families(groups)
+    return {curve.name[0]: curve for curve in family.curves}, family
+
+
+@pytest.mark.parametrize(("recipes", "has_partner"), [("aa", True), ("ab", False)])
+def test_labels_saved_need_the_same_recipe_where_it_was_set_by_hand(on, recipes, has_partner):
+    curves, family = _both(on, recipes, division="custom")
+    assert (family.supervised(curves["fixmatch"]) is curves["supervised"]) == has_partner
+
+
+def test_label_maps_of_other_programs_save_no_labels(on):
+    curves, family = _both(on, "aa", kind="external", division="external", cost=None, macs=None)
+    assert family.supervised(curves["fixmatch"]) is None
 
 
 def test_the_order_of_groups_changes_nothing(on):
