@@ -200,6 +200,8 @@ def _make_result(
     device: str = "cpu",
     machine: str = "Processor 1",
     threads: int = 2,
+    processes: int = 1,
+    compiled: bool = False,
     **fields: Any,
 ) -> Result:
     rule = fields.pop("evaluation", EvaluationRule(mode="whole", select_on="val", report_on="test"))
@@ -235,6 +237,8 @@ def _make_result(
             device=device,
             machine=machine,
             threads=threads,
+            processes=processes,
+            compiled=compiled,
             resumed=0,
             versions={"torch": "2.9.0"},
         ),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semibench.errors import NotConformantError
 from semibench.hashing import digest_json
-from semibench.reports.result import Result
+from semibench.reports.result import Provenance, Result
 
 _MAX_LABEL = 60  # characters
 _MAX_NAMES = 3
@@ -70,10 +70,15 @@ class Group:
         """Mean over seeds; None when it was not measured for all of them in the same way on machines of one kind."""
         timed = [(result.cost.latency, result.provenance) for result in self.results if result.cost]
         measured = [(latency, by) for latency, by in timed if latency is not None]
-        conditions = {(cost.batch, cost.size, by.device, by.machine, by.threads) for cost, by in measured}
-        if len(measured) < len(self.results) or len(conditions) > 1:
+        alike = {(cost.batch, cost.size, *conditions(by)) for cost, by in measured}
+        if len(measured) < len(self.results) or len(alike) > 1:
             return None
         return fmean(cost.images_per_second for cost, _ in measured)
+
+
+def conditions(provenance: Provenance) -> tuple[str, str, int, int, bool]:
+    """Return what must be equal wherever costs are averaged or compared."""
+    return provenance.device, provenance.machine, provenance.threads, provenance.processes, provenance.compiled
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from semibench.reports.aggregate import Group, names, scores_by_seed
+from semibench.reports.aggregate import Group, conditions, names, scores_by_seed
 from semibench.reports.columns import MISSING, ColumnKind, seconds_per_step, signed, significant
 from semibench.reports.over_images import Difference, Images
 from semibench.reports.render.table import Raw
@@ -157,7 +157,7 @@ def _conditions(one: Group) -> tuple[str, str]:
 def _step_time(one: Group, other: Group) -> float | None:
     common = set(one.seeds) & set(other.seeds)
     ours, theirs = ([result for result in group.results if result.seed in common] for group in (one, other))
-    machines = {(by.device, by.machine, by.threads) for by in (result.provenance for result in ours + theirs)}
+    machines = {conditions(result.provenance) for result in ours + theirs}
     times = [seconds for seconds in map(seconds_per_step, ours + theirs) if seconds is not None]
     if len(machines) != 1 or len(times) < 2 * len(common):
         return None

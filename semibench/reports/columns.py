@@ -6,7 +6,7 @@ from math import floor, log10
 from statistics import fmean
 from typing import Literal
 
-from semibench.reports.aggregate import Group
+from semibench.reports.aggregate import Group, conditions
 from semibench.reports.render.table import Raw
 from semibench.reports.result import Cost, Result
 
@@ -91,10 +91,10 @@ def _size(group: Group) -> str | None:
 
 
 def _mean(group: Group, value: Callable[[Result], float | None]) -> float | None:
-    """Return the mean over seeds, None where a run lacks the value or the runs were made on different machines."""
+    """Return the mean over seeds, None where a run lacks the value or the runs were made under different conditions."""
     values = [value(result) for result in group.results]
     known = [one for one in values if one is not None]
-    machines = {(by.device, by.machine, by.threads) for by in (result.provenance for result in group.results)}
+    machines = {conditions(result.provenance) for result in group.results}
     return fmean(known) if len(known) == len(values) and len(machines) == 1 else None
 
 

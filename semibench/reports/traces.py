@@ -49,6 +49,8 @@ def environment(provenance: Provenance) -> Setting:
         "device": provenance.device,
         "machine": provenance.machine,
         "threads": str(provenance.threads),
+        "processes": str(provenance.processes),
+        "compiled": "yes" if provenance.compiled else "no",
     }
     return (*parts.items(), *sorted(provenance.versions.items()))
 

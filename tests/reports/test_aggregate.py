@@ -112,9 +112,17 @@ def test_speed_is_a_mean_over_seeds_on_one_device(make_result):
 
 
 @pytest.mark.parametrize(
-    "change", [{"images_per_second": None}, {"device": "cuda"}, {"machine": "Processor 2"}, {"threads": 1}]
+    "change",
+    [
+        {"images_per_second": None},
+        {"device": "cuda"},
+        {"machine": "Processor 2"},
+        {"threads": 1},
+        {"processes": 2},
+        {"compiled": True},
+    ],
 )
-def test_speed_is_not_averaged_over_devices_machines_threads_or_gaps(make_result, change):
+def test_speed_is_not_averaged_over_other_conditions_or_gaps(make_result, change):
     [one] = group([make_result(seed=0), make_result(seed=1, **change)])
     assert one.images_per_second is None
 

@@ -99,7 +99,10 @@ def test_cost_is_the_ratio_of_seconds_per_step(runs):
     assert _by_method([*runs[0], *runs[1]])["fixmatch"].step_time == 3.0
 
 
-@pytest.mark.parametrize("change", [{"resumed": 1}, {"machine": "Processor 2"}, {"threads": 1}, {"seconds": None}])
+@pytest.mark.parametrize(
+    "change",
+    [{"resumed": 1}, {"machine": "Processor 2"}, {"threads": 1}, {"processes": 2}, {"compiled": True}, {"seconds": None}],
+)
 def test_cost_is_left_out_where_the_clocks_differ(runs, timed, change):
     ours, theirs = runs
     odd = timed(**{"seconds": 90.0, "seed": 3} | change)

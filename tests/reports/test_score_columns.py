@@ -140,7 +140,7 @@ def test_without_the_counts_of_every_seed_there_is_no_interval(make_result, save
     assert cells["image_interval"].text == "\N{EN DASH}"
 
 
-@pytest.mark.parametrize("change", [{"machine": "Processor 2"}, {"threads": 1}])
+@pytest.mark.parametrize("change", [{"machine": "Processor 2"}, {"threads": 1}, {"processes": 2}, {"compiled": True}])
 def test_times_of_different_machines_are_not_averaged(make_result, change):
     cells, _ = _row([make_result(seed=0), make_result(seed=1, **change)], "step", "hours", "latency", "memory")
     assert {cell.text for cell in cells.values()} == {"\N{EN DASH}"}

@@ -41,6 +41,11 @@ def test_environments_are_numbered_whatever_the_order_of_results(make_result):
     assert _trace(results).environments == (1, 2)
 
 
+def test_processes_and_compilation_make_another_environment(make_result):
+    results = [make_result(seed=0), make_result(seed=1, processes=2), make_result(seed=2, compiled=True)]
+    assert _trace(results).environments == (1, 2, 3)
+
+
 def test_links_are_made_to_what_lies_near_the_page_alone(tmp_path):
     page = tmp_path / "site" / "docs"
     folders = {"below": page / "runs" / "a", "beside": tmp_path / "site" / "results" / "b", "far": tmp_path / "private" / "c"}
