@@ -15,6 +15,7 @@ from semibench.errors import NotConformantError
 from semibench.hashing import digest_json
 from semibench.reports.result import Provenance, Result
 
+UNKNOWN = "unknown"  # backbone of label maps whose scorer named none
 _MAX_LABEL = 60  # characters
 _MAX_NAMES = 3
 
@@ -93,7 +94,8 @@ def spread(values: Sequence[float]) -> Spread:
 def group(results: Iterable[Result]) -> list[Group]:
     """Return the groups, sorted by label; their order and content do not depend on the order of ``results``.
 
-    Raises NotConformantError when results of one protocol were not measured alike, or a group has a seed twice.
+    Raises NotConformantError when results of one protocol were not measured alike, a group has a seed twice, or the same
+    label maps of another program under two seeds.
     """
     ordered = sorted(results, key=lambda result: (result.protocol, result.method, result.seed, result.run_id))
     _refuse_mixed(ordered)
@@ -103,6 +105,7 @@ def group(results: Iterable[Result]) -> list[Group]:
     groups = [Group(tuple(bucket)) for _, bucket in sorted(buckets.items())]
     for one in groups:
         _refuse_repeated_seeds(one)
+        _refuse_repeated_labels(one)
     return _told_apart(groups)
 
 
@@ -193,6 +196,19 @@ def _refuse_repeated_seeds(one: Group) -> None:
                 f"runs {before.run_id[:12]} and {after.run_id[:12]} of {'/'.join(one.label)} have the same configuration "
                 f"and seed {before.seed} under two names",
                 "A mean would count the seed twice: remove one of the two folders.",
+            )
+
+
+def _refuse_repeated_labels(one: Group) -> None:
+    """Refuse the same label maps of another program under several seeds: they would pass for repetitions of a training."""
+    seen: dict[str, Result] = {}
+    for result in one.results:
+        first = seen.setdefault(result.digests.tensors, result)
+        if result.kind == "external" and first is not result:
+            raise NotConformantError(
+                f"results {first.run_id[:12]} and {result.run_id[:12]} of {'/'.join(one.label)} are of the same label maps, "
+                f"under the seeds {first.seed} and {result.seed}",
+                "One training counts once: remove one of the two folders.",
             )
 
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from semibench.reports.aggregate import Group, conditions, names, scores_by_seed
+from semibench.reports.aggregate import UNKNOWN, Group, conditions, names, scores_by_seed
 from semibench.reports.columns import MISSING, ColumnKind, seconds_per_step, signed, significant
 from semibench.reports.over_images import Difference, Images
 from semibench.reports.render.table import Raw
@@ -141,9 +141,11 @@ def _image_p(against: Against) -> tuple[float | None]:
 
 
 def _opponent(one: Group, groups: Sequence[Group], method: str) -> int | None:
-    """Return the place of the baseline's row of the same backbone and division, if need be of the same recipe, too."""
+    """Return the place of the baseline's row of the same known backbone and division, if need be of the same recipe, too."""
     if one.first.method == method:
         return groups.index(one)
+    if one.first.backbone == UNKNOWN:
+        return None
     rows = [row for row, other in enumerate(groups) if other.first.method == method and _conditions(other) == _conditions(one)]
     if len(rows) > 1:
         rows = [row for row in rows if groups[row].first.digests.recipe == one.first.digests.recipe]

@@ -34,15 +34,19 @@ def _scoring(groups: Sequence[Group]) -> Iterator[str]:
         "Best bold, second best underlined, by the unrounded mean."
     )
     rule, scores = first.evaluation, first.ranked
-    chosen = f" (chosen on {rule.select_on})" if rule.checkpoint == "best" else ""
-    yield (
-        f"Scored on {scores.n_images} images (subset {scores.subset}) with the {rule.checkpoint} checkpoint{chosen}: "
-        f"{_rule(rule)}; {_mean(rule)}."
-    )
+    scored = f"Scored on {scores.n_images} images (subset {scores.subset})"
+    if all(group.first.kind == "external" for group in groups):
+        yield f"{scored}; {_mean(rule)}."
+    else:
+        yield f"{scored} with the {rule.checkpoint} checkpoint{_chosen(rule)}: {_rule(rule)}; {_mean(rule)}."
     yield (
         f"Digests: protocol {first.digest[:12]}, evaluation rule {first.digests.evaluation[:12]}, "
         f"truth masks {first.digests.truth[:12]}."
     )
+
+
+def _chosen(rule: EvaluationRule) -> str:
+    return f" (chosen on {rule.select_on})" if rule.checkpoint == "best" else ""
 
 
 def _rule(rule: EvaluationRule) -> str:

@@ -11,7 +11,11 @@ _MAX_SHOWN = 12  # tie groups
 
 
 def notes(groups: Sequence[Group]) -> Iterator[str]:
-    """Yield what the seeds of the table of ``groups``, best first, decide; nothing for a single row."""
+    """Yield what the seeds of the runs among ``groups``, best first, decide; nothing for a single row.
+
+    Seeds of label maps of other programs are left out: they are numbers that whoever scored them gave.
+    """
+    groups = [one for one in groups if one.first.kind == "run"]
     if len(groups) < 2:
         return
     scores, named = scores_by_seed(groups), names(groups)

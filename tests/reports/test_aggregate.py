@@ -106,6 +106,12 @@ def test_one_seed_under_two_names_is_refused(make_result):
         group([make_result(), make_result(run_id="f" * 64)])
 
 
+def test_the_same_label_maps_under_two_seeds_are_refused(make_result):
+    fields = {"kind": "external", "division": "external", "cost": None, "macs": None}
+    with pytest.raises(NotConformantError, match="the same label maps, under the seeds 0 and 1"):
+        group([make_result(seed=seed, **fields) for seed in (0, 1)])
+
+
 def test_speed_is_a_mean_over_seeds_on_one_device(make_result):
     [one] = group([make_result(seed=0, images_per_second=100.0), make_result(seed=1, images_per_second=50.0)])
     assert one.images_per_second == 75.0

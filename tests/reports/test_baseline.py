@@ -82,6 +82,11 @@ def test_rows_made_under_other_conditions_are_not_compared(runs, timed, change):
     assert [(against.pairs, against.step_time) for against in found] == [(0, None)]
 
 
+def test_an_unknown_backbone_is_not_the_same_backbone(timed):
+    results = [timed(seed=0, backbone="unknown", method=method) for method in ("fixmatch", "supervised")]
+    assert _by_method(results)["fixmatch"].pairs == 0
+
+
 def test_of_two_baselines_the_one_with_the_same_recipe_is_taken(runs, make_result):
     ours, theirs = runs
     digests = ours[0].digests.model_copy(update={"recipe": "9" * 64})

@@ -131,6 +131,12 @@ def test_last_and_best_are_of_the_same_images(save_run, tmp_path):
     assert ("images", "last and best were scored on different pixels of the truth") in _problems(tmp_path)
 
 
+def test_the_same_label_maps_under_two_seeds_are_found(save_run, tmp_path):
+    for seed in range(2):
+        save_run(seed=seed, kind="external", division="external", cost=None, macs=None)
+    assert any("are of the same label maps" in problem for _, problem in _problems(tmp_path))
+
+
 def test_a_seed_that_stands_twice_is_found(save_run, tmp_path):
     folder = save_run()
     copy = folder.with_name("copy")

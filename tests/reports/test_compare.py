@@ -138,6 +138,11 @@ def test_notes_say_how_the_numbers_were_made(make_result):
     assert "drawn by the program" not in notes
 
 
+def test_of_label_maps_of_other_programs_no_checkpoint_is_told(make_result):
+    [table] = _tables([make_result(kind="external", division="external", cost=None, macs=None)])
+    assert "Scored on 2 images (subset test); the mean is over classes that occur in truth or predictions." in table.notes
+
+
 def test_a_best_checkpoint_and_windows_are_said(make_result):
     rule = EvaluationRule(
         mode="sliding", window=(9, 8), stride=(6, 5), checkpoint="best", classes="all", select_on="val", report_on="test"

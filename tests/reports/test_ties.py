@@ -43,6 +43,19 @@ def test_a_row_with_too_few_seeds_is_in_no_tie(rows):
     assert "decide nothing: c." in text
 
 
+def test_seeds_of_other_programs_are_tested_with_no_row(rows, make_result):
+    elsewhere = [
+        make_result(
+            **{"method": "elsewhere", "kind": "external", "division": "external", "cost": None, "macs": None},
+            seed=seed,
+            digests=make_result().digests.model_copy(update={"tensors": f"{seed:064x}"}),
+        )
+        for seed in range(3)
+    ]
+    ours = [*rows("a", 80, 81, 82), *rows("b", 60, 61, 62)]
+    assert list(notes(group([*ours, *elsewhere]))) == list(notes(group(ours)))
+
+
 def test_a_single_row_has_nothing_to_be_told_apart_from(rows):
     assert list(notes(group(rows("a", 80, 81, 82)))) == []
 
