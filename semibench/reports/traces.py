@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from semibench.reports.aggregate import Group
+from semibench.reports.aggregate import UNKNOWN, Group
+from semibench.reports.columns import MISSING
 from semibench.reports.listing import RESULT
 from semibench.reports.result import Provenance, Result
 
@@ -32,7 +33,7 @@ class Trace:
     runs: tuple[Run, ...]  # by seed
     command: str
     environments: tuple[int, ...]  # places in the list of environments, from 1
-    started_from: tuple[str, ...]  # weight files and teachers, without which the command makes other numbers
+    started_from: tuple[str, ...]  # weight files and teachers, without which the command makes other numbers; a dash: not seen
 
 
 def environments(groups: Iterable[Group]) -> dict[Setting, int]:
@@ -85,16 +86,30 @@ def _run(result: Result, folders: Mapping[str, str]) -> Run:
 def _command(one: Group, folders: Mapping[str, str]) -> str:
     """Return the command of all seeds of a row; what was set by hand is taken from the file of the first."""
     first = one.first
+    if first.kind == "external":
+        return " && ".join(map(_scoring, one.results))
     seeds = ",".join(map(str, one.seeds))
     words = ["semibench", "run", "--method", first.method, "--protocol", first.protocol, "--seed", seeds]
     if first.division != "custom":
         words += ["--division", first.division]
     else:
         words += ["--config", f"{folders.get(first.run_id, first.run_id[:12])}/{CONFIG}"]
+    if first.statistics_over > 1:
+        words += ["--devices", str(first.statistics_over)]
     return shlex.join(words)
 
 
+def _scoring(result: Result) -> str:
+    """Return the command that scores label maps again, which are not in the record."""
+    words = ["semibench", "score", "PREDICTIONS", "--protocol", result.protocol, "--name", result.method]
+    if result.backbone != UNKNOWN:
+        words += ["--backbone", result.backbone]
+    return shlex.join([*words, "--seed", str(result.seed)])
+
+
 def _origins(first: Result) -> tuple[str, ...]:
+    if first.kind == "external":
+        return (MISSING,)
     weights = [f"{file.name} (SHA-256 {file.sha256[:12]})" for file in first.weights]
     teachers = [f"{by.role}: run {by.run_id[:12]} of {by.method}" for by in first.teachers]
     return (*weights, *teachers)

@@ -32,6 +32,17 @@ def test_the_command_of_a_row_set_by_hand_takes_its_file_of_settings(make_result
     assert "--method 'a; rm b' " in found.command
 
 
+def test_the_command_says_over_how_many_devices_statistics_went(make_result):
+    assert _trace([make_result(statistics_over=4)]).command.endswith(" --devices 4")
+
+
+def test_label_maps_of_another_program_are_scored_and_started_from_nothing_known(make_result):
+    fields = {"kind": "external", "division": "external", "cost": None, "macs": None, "backbone": "unknown"}
+    found = _trace([make_result(method="elsewhere", seed=3, **fields)])
+    assert found.command == "semibench score PREDICTIONS --protocol voc-92 --name elsewhere --seed 3"
+    assert found.started_from == ("\N{EN DASH}",)
+
+
 def test_environments_are_numbered_whatever_the_order_of_results(make_result):
     results = [make_result(seed=0), make_result(seed=1, machine="Processor 2", threads=1)]
     numbers = environments(group(results))
