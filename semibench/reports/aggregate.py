@@ -16,6 +16,8 @@ from semibench.hashing import digest_json
 from semibench.reports.result import Provenance, Result
 
 UNKNOWN = "unknown"  # backbone of label maps whose scorer named none
+_LOADED = 1.5  # seeds that are further apart had unlike shares of their machine
+AGREEMENT = f"no seeds disagree by more than a factor of {_LOADED}, as on a loaded machine"
 _MAX_LABEL = 60  # characters
 _MAX_NAMES = 3
 
@@ -68,18 +70,24 @@ class Group:
 
     @property
     def images_per_second(self) -> float | None:
-        """Mean over seeds; None when it was not measured for all of them in the same way on machines of one kind."""
+        """Mean over seeds; None when it was not measured for all of them alike, or they disagree."""
         timed = [(result.cost.latency, result.provenance) for result in self.results if result.cost]
         measured = [(latency, by) for latency, by in timed if latency is not None]
         alike = {(cost.batch, cost.size, *conditions(by)) for cost, by in measured}
         if len(measured) < len(self.results) or len(alike) > 1:
             return None
-        return fmean(cost.images_per_second for cost, _ in measured)
+        speeds = [cost.images_per_second for cost, _ in measured]
+        return fmean(speeds) if agree(speeds) else None
 
 
 def conditions(provenance: Provenance) -> tuple[str, str, int, int, bool]:
     """Return what must be equal wherever costs are averaged or compared."""
     return provenance.device, provenance.machine, provenance.threads, provenance.processes, provenance.compiled
+
+
+def agree(speeds: Sequence[float]) -> bool:
+    """Return whether repeated measurements of a speed lie near enough to each other for a mean of them to say something."""
+    return not speeds or max(speeds) <= _LOADED * min(speeds)
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -7,11 +7,12 @@ from statistics import fmean
 
 import numpy as np
 
-from semibench.reports.aggregate import UNKNOWN, Group, conditions, names, scores_by_seed
+from semibench.reports.aggregate import AGREEMENT, UNKNOWN, Group, agree, conditions, names, scores_by_seed
 from semibench.reports.columns import MISSING, ColumnKind, seconds_per_step, signed, significant
-from semibench.reports.over_images import Difference, Images
+from semibench.reports.over_images import INDEPENDENT, Difference, Images
 from semibench.reports.render.table import Raw
-from semibench.reports.statistics import CONFIDENCE, LEVEL, MIN_IMAGES, MIN_SEEDS, holm, student
+from semibench.reports.statistics import CONFIDENCE, LEVEL, MIN_IMAGES, MIN_SEEDS, Estimate, holm, student
+from semibench.reports.ties import detectable
 
 KEYS = ("difference", "interval", "pairs", "p", "image_difference", "image_p", "step_time")
 OVER_IMAGES = ("image_difference", "image_p")
@@ -36,12 +37,7 @@ def compare(groups: Sequence[Group], method: str, images: Images | None = None) 
     Without the counts per image in ``images``, nothing is said about other images.
     """
     opponents = [_opponent(one, groups, method) for one in groups]
-    scores = scores_by_seed(groups)
-    differences = np.full_like(scores, np.nan)
-    for row, opponent in enumerate(opponents):
-        if opponent is not None and opponent != row:
-            differences[row] = scores[row] - scores[opponent]
-    found = student(differences)
+    found = _over_seeds(groups, opponents)
     adjusted = holm(found.p)
     over_images = _over_images(groups, opponents, images or Images({}))
     return [
@@ -56,6 +52,15 @@ def compare(groups: Sequence[Group], method: str, images: Images | None = None) 
         )
         for row, opponent in enumerate(opponents)
     ]
+
+
+def _over_seeds(groups: Sequence[Group], opponents: Sequence[int | None]) -> Estimate:
+    scores = scores_by_seed(groups)
+    differences = np.full_like(scores, np.nan)
+    for row, opponent in enumerate(opponents):
+        if opponent is not None and opponent != row:
+            differences[row] = scores[row] - scores[opponent]
+    return student(differences)
 
 
 def columns(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> Mapping[str, ColumnKind]:
@@ -98,10 +103,11 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     tied = [name for name, p in tested if p > LEVEL]
     if tied:
         yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
+    yield from detectable(_over_seeds(groups, [_opponent(one, groups, method) for one in groups]), f" from {method}")
     yield from _image_notes([(name, against.images) for name, against in rows if against.images], method)
     yield (
         f"Time/step: training time of a step, waiting for data included, over that of {method} with the same seeds; only where "
-        "no run was resumed and all were made on one kind of machine."
+        f"no run was resumed, all were made on one kind of machine, and {AGREEMENT}."
     )
 
 
@@ -112,7 +118,7 @@ def _image_notes(rows: Sequence[tuple[str, Difference]], method: str) -> Iterato
     yield (
         f"Over images: the same difference were other images scored, the runs of common seeds held fixed; it says nothing "
         f"about training again. Interval: paired bootstrap of the images. p over images: images change sides between the row "
-        f"and {method} at random, counts are summed; after Holm over {len(tested)} of them."
+        f"and {method} at random, counts are summed; after Holm over {len(tested)} of them. {INDEPENDENT}"
     )
     undecided = [name for name, found in rows if found.p is None]
     if undecided:
@@ -163,7 +169,8 @@ def _step_time(one: Group, other: Group) -> float | None:
     times = [seconds for seconds in map(seconds_per_step, ours + theirs) if seconds is not None]
     if len(machines) != 1 or len(times) < 2 * len(common):
         return None
-    return fmean(times[: len(common)]) / fmean(times[len(common) :])
+    of_row, of_baseline = times[: len(common)], times[len(common) :]
+    return fmean(of_row) / fmean(of_baseline) if agree(of_row) and agree(of_baseline) else None
 
 
 def _present(value: float) -> float | None:

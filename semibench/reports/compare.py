@@ -111,8 +111,7 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
     first = ordered[0].first
     statistics = (
         *score_columns.notes(keys, ordered[0]),
-        *(baseline.notes(ordered, method, compared) if method else ()),
-        *ties.notes(ordered),
+        *(baseline.notes(ordered, method, compared) if method else ties.notes(ordered)),
     )
     left_out = [run for run in collection.left_out if run.protocol == first.protocol]
     table = Table(

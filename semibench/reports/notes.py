@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from semibench.protocols.protocol import EvaluationRule
-from semibench.reports.aggregate import Group
+from semibench.reports.aggregate import AGREEMENT, Group
 from semibench.reports.listing import RunSummary
 
 
@@ -72,6 +72,9 @@ def _divisions(groups: Sequence[Group]) -> Iterator[str]:
     divisions = sorted({group.first.division for group in groups})
     if len(divisions) > 1:
         yield f"Rows are of several divisions ({', '.join(divisions)}): they were not trained under equal conditions."
+    steps = sorted({result.steps for group in groups if group.first.division == "custom" for result in group.results})
+    if steps:
+        yield f"custom: recipes were set by hand, with {' or '.join(f'{number:,}' for number in steps)} steps of training."
     external = [group for group in groups if group.first.kind == "external"]
     if external:
         yield (
@@ -109,4 +112,4 @@ def _speed(groups: Sequence[Group]) -> Iterator[str]:
         shown = "; ".join(f"{device}, batch {batch} of {size[0]} x {size[1]}" for device, batch, size in sorted(conditions))
         yield f"Images/s: forward passes after warm-up, on {shown}."
     if any(group.first.cost and group.images_per_second is None for group in groups):
-        yield "Images/s is shown only where all seeds of a row were measured alike on one device."
+        yield f"Images/s is shown only where all seeds of a row were measured alike on one device and {AGREEMENT}."

@@ -11,9 +11,10 @@ from semibench import metrics
 from semibench.reports import per_image
 from semibench.reports.aggregate import Group
 from semibench.reports.result import Result
-from semibench.reports.statistics import Values, bootstrap_images, flip_images, percentile_interval
+from semibench.reports.statistics import MIN_IMAGES, Values, bootstrap_images, flip_images, percentile_interval
 
 COUNTS = "scores.npz"
+INDEPENDENT = "Images are taken to be independent, which frames of one video are not."
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,14 @@ class Difference:
     """Two rows over the images that both were scored on, the runs of common seeds held fixed; fractions in [-1, 1]."""
 
     images: int
-    low: float  # paired bootstrap
-    high: float
+    low: float | None  # paired bootstrap; None: too few images
+    high: float | None
     p: float | None  # images change sides; None: too few
 
 
 @dataclass(frozen=True)
 class Images:
-    """The counts per image of runs, each read and drawn once."""
+    """The counts per image of runs; each run is drawn once."""
 
     folders: Mapping[str, Path]  # run id -> where they lie
     draws: dict[str, Values] = field(default_factory=dict)  # run id -> mIoU of each draw
@@ -39,8 +40,10 @@ class Images:
         return len(paths) == len(results) and all(path.is_file() for path in paths)
 
     def interval(self, results: Sequence[Result]) -> tuple[float, float] | None:
-        """Return the bootstrap interval of the mean over seeds; None where a run's counts are not there."""
-        return percentile_interval(self._drawn(results)) if self.has(results) else None
+        """Return the bootstrap interval of the mean over seeds; None for few images or without a run's counts."""
+        if results[0].ranked.n_images < MIN_IMAGES or not self.has(results):
+            return None
+        return percentile_interval(self._drawn(results))
 
     def difference(self, one: Group, other: Group) -> Difference | None:
         """Compare two rows over common seeds; None without any, without their counts, or where their images differ."""
@@ -52,7 +55,8 @@ class Images:
         ids = counts[0].ids
         if not all(np.array_equal(found.ids, ids) for found in (*counts, *others)):
             return None
-        low, high = percentile_interval(self._drawn(ours) - self._drawn(theirs))
+        is_enough = len(ids) >= MIN_IMAGES
+        low, high = (percentile_interval(self._drawn(ours) - self._drawn(theirs)) if is_enough else None) or (None, None)
         p = flip_images(_stacked(counts), _stacked(others), classes)
         return Difference(len(ids), low, high, None if np.isnan(p) else p)
 

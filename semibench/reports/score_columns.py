@@ -7,7 +7,7 @@ import numpy as np
 
 from semibench.reports.aggregate import Group, spread
 from semibench.reports.columns import MISSING, ColumnKind, percent, signed
-from semibench.reports.over_images import Images
+from semibench.reports.over_images import INDEPENDENT, Images
 from semibench.reports.result import Confusion, Result
 from semibench.reports.statistics import CONFIDENCE
 
@@ -110,4 +110,7 @@ def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
             "whether they were right is not known while training, which never opens those masks."
         )
     if IMAGES in keys:
-        yield "95 % over images: bootstrap of the scored images, the same draws for every seed; the runs are held fixed."
+        yield (
+            "95 % over images: bootstrap of the scored images, the same draws for every seed; the runs are held fixed. "
+            f"{INDEPENDENT}"
+        )

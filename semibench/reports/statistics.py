@@ -160,11 +160,13 @@ def _miou(intersection: NDArray[Any], union: NDArray[Any], classes: metrics.Mean
     return metrics.mean_over_classes(metrics.intersection_over_union(intersection, union), classes)
 
 
-def percentile_interval(draws: NDArray[Any], confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the central interval of bootstrap draws.
+def percentile_interval(draws: NDArray[Any], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """Return the central interval of bootstrap draws; None where one of them has no value.
 
     >>> percentile_interval(np.arange(5), confidence=0.5)
     (1.0, 3.0)
     """
+    if np.isnan(draws).any():
+        return None
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

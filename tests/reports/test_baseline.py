@@ -116,6 +116,11 @@ def test_cost_is_left_out_where_the_clocks_differ(runs, timed, change):
     assert found.pairs == 4
 
 
+def test_cost_is_left_out_where_seeds_disagree_as_on_a_loaded_machine(runs, timed):
+    ours, theirs = runs
+    assert _by_method([*ours[:3], timed(136.0, seed=3), *theirs])["fixmatch"].step_time is None
+
+
 def _table(results, **selection):
     [table] = build(Collection(tuple(results)), Selection(baseline="supervised", **selection)).tables
     return table
@@ -147,9 +152,16 @@ def test_tables_say_how_they_compare_and_what_they_cannot_tell_apart(runs, timed
     groups = group([*runs[0], *runs[1], *near, *few])
     found = "\n".join(notes(groups, "supervised", compare(groups, "supervised")))
     assert "paired by seed" in found
+    assert "Smallest detectable difference from supervised: " in found
     assert "after Holm over 2 of them" in found
     assert "Fewer than 3 seeds in common with supervised decide nothing: few." in found
     assert "Not separable from supervised at the 5 % level: near." in found
+
+
+def test_with_a_baseline_only_pairs_with_it_are_tested(runs):
+    said = "\n".join(_table([*runs[0], *runs[1]]).notes)
+    assert "pair of rows" not in said
+    assert said.count("Smallest detectable difference") == 1
 
 
 def test_a_baseline_without_a_run_names_the_nearest(runs):

@@ -156,6 +156,11 @@ def test_a_best_checkpoint_and_windows_are_said(make_result):
     assert "over all classes, absent ones as 0" in notes
 
 
+def test_tables_say_what_was_set_by_hand_and_for_how_many_steps(make_result):
+    [table] = _tables([make_result(division="custom")])
+    assert "custom: recipes were set by hand, with 60 steps of training." in table.notes
+
+
 def test_tables_of_drawn_data_say_so(make_result):
     [table] = _tables([make_result(synthetic=True, dataset="shapes")])
     assert "shapes is drawn by the program, for trying, testing and teaching" in table.notes[0]

@@ -114,6 +114,7 @@ def test_a_table_shows_both_kinds_of_evidence_and_says_which_is_which(save, tmp_
     notes = "\n".join(table.notes)
     assert "Both are about training again, on the same images" in notes
     assert "says nothing about training again" in notes
+    assert "taken to be independent, which frames of one video are not" in notes
 
 
 def test_a_single_seed_is_tested_over_images_alone(save, tmp_path):
@@ -134,4 +135,7 @@ def test_what_images_do_not_tell_apart_is_said(save, tmp_path):
 def test_few_images_decide_nothing_and_the_table_says_so(save, tmp_path):
     save(EASE[:5] + 2)
     save(EASE[:5], method="supervised")
-    assert "Fewer than 6 images decide nothing: fixmatch." in _table(tmp_path).notes
+    table = _table(tmp_path)
+    assert "Fewer than 6 images decide nothing: fixmatch." in table.notes
+    [place] = [place for place, column in enumerate(table.columns) if column.key == "image_difference"]
+    assert {row[place].text for row in table.rows} == {"\N{EN DASH}"}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from semibench.errors import UsageError
 from semibench.metrics import N_BINS
-from semibench.reports import store
+from semibench.reports import over_images, store
 from semibench.reports.compare import Selection, build
 from semibench.reports.figures import derive
 from semibench.reports.per_image import PerImage
@@ -113,16 +113,26 @@ def save_counts():
     return save
 
 
-def test_the_interval_over_images_is_that_of_their_draws(make_result, save_result, save_counts, tmp_path):
+def test_few_images_have_no_interval(make_result, save_result, save_counts, tmp_path):
+    save_counts(save_result(make_result()))
+    collection = store.read([tmp_path])
+    cells, _ = _row(collection.results, "image_interval", folders=collection.folders)
+    assert cells["image_interval"].text == "\N{EN DASH}"
+
+
+def test_the_interval_over_images_is_that_of_their_draws(make_result, save_result, save_counts, tmp_path, monkeypatch):
+    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
     save_counts(save_result(make_result()))
     collection = store.read([tmp_path])
     cells, table = _row(collection.results, "image_interval", folders=collection.folders)
     # 2 right of 2 and 1 of 3 in either image: any draw of one image twice, or of both, has (1 + 1/3) / 2 or 3/5
     assert cells["image_interval"].text == "[60.00, 66.67]"
     assert "bootstrap of the scored images" in "\n".join(table.notes)
+    assert "taken to be independent" in "\n".join(table.notes)
 
 
-def test_seeds_are_drawn_alike_whatever_the_order_of_their_images(make_result, save_result, save_counts, tmp_path):
+def test_seeds_are_drawn_alike_whatever_the_order_of_their_images(make_result, save_result, save_counts, tmp_path, monkeypatch):
+    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
     save_counts(save_result(make_result(seed=0)), ids=("one", "two"))
     alone = store.read([tmp_path])
     single, _ = _row(alone.results, "image_interval", folders=alone.folders)
@@ -132,7 +142,8 @@ def test_seeds_are_drawn_alike_whatever_the_order_of_their_images(make_result, s
     assert double["image_interval"].raw == single["image_interval"].raw
 
 
-def test_without_the_counts_of_every_seed_there_is_no_interval(make_result, save_result, save_counts, tmp_path):
+def test_without_the_counts_of_every_seed_there_is_no_interval(make_result, save_result, save_counts, tmp_path, monkeypatch):
+    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
     save_counts(save_result(make_result(seed=0)))
     save_result(make_result(seed=1))
     collection = store.read([tmp_path])

@@ -174,6 +174,10 @@ def test_draws_of_images_are_those_of_scipy_up_to_chance():
     assert ours == pytest.approx(tuple(other.confidence_interval), abs=0.1 * width)
 
 
+def test_draws_without_a_value_have_no_interval():
+    assert percentile_interval(np.array([0.1, np.nan, 0.2])) is None
+
+
 def test_methods_on_the_same_images_are_paired_by_their_draws():
     intersection, union = _counts(50, 3, np.random.default_rng(6))
     better = np.minimum(intersection + union // 50, union)

@@ -98,7 +98,8 @@ def efficiency(family: Family) -> Mapping[str, Any]:
     )
     note = (
         f"{nested} Labels saved: against supervised training of the same backbone and division, whose score is taken to be "
-        "linear in the logarithm of the labels between its own points; beyond them only a bound is known."
+        "linear in the logarithm of the labels between its own points; beyond them only a bound is known. "
+        "Scores are means over seeds, whose noise is not in it."
     )
     return {
         "title": title,
