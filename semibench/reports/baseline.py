@@ -11,8 +11,17 @@ from semibench.reports.aggregate import AGREEMENT, UNKNOWN, Group, agree, condit
 from semibench.reports.columns import MISSING, ColumnKind, seconds_per_step, signed, significant
 from semibench.reports.over_images import INDEPENDENT, Difference, Images
 from semibench.reports.render.table import Raw
-from semibench.reports.statistics import CONFIDENCE, LEVEL, MIN_IMAGES, MIN_SEEDS, Estimate, holm, student
-from semibench.reports.ties import detectable
+from semibench.reports.statistics import (
+    CONFIDENCE,
+    LEVEL,
+    MIN_IMAGES,
+    MIN_SEEDS,
+    POWER,
+    Estimate,
+    holm,
+    smallest_detectable,
+    student,
+)
 
 KEYS = ("difference", "interval", "pairs", "p", "image_difference", "image_p", "step_time")
 OVER_IMAGES = ("image_difference", "image_p")
@@ -103,12 +112,23 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     tied = [name for name, p in tested if p > LEVEL]
     if tied:
         yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
-    yield from detectable(_over_seeds(groups, [_opponent(one, groups, method) for one in groups]), f" from {method}")
+    yield from _detectable(_over_seeds(groups, [_opponent(one, groups, method) for one in groups]), method)
     yield from _image_notes([(name, against.images) for name, against in rows if against.images], method)
     yield (
         f"Time/step: training time of a step, waiting for data included, over that of {method} with the same seeds; only where "
         f"no run was resumed, all were made on one kind of machine, and {AGREEMENT}."
     )
+
+
+def _detectable(found: Estimate, method: str) -> Iterator[str]:
+    """Yield the smallest detectable differences: a row that varies much, pooled with others, would hide what they can tell."""
+    sizes = [100 * smallest_detectable(std, int(n)) for std, n in zip(found.std.tolist(), found.n, strict=True) if std > 0]
+    if sizes:
+        ends = dict.fromkeys(f"{size:.2f}" for size in (min(sizes), max(sizes)))
+        yield (
+            f"Smallest detectable difference from {method}: {' to '.join(ends)} points, by the deviation and the common seeds "
+            f"of each row, found with {100 * POWER:.0f} % probability before Holm."
+        )
 
 
 def _image_notes(rows: Sequence[tuple[str, Difference]], method: str) -> Iterator[str]:

@@ -28,7 +28,7 @@ def notes(groups: Sequence[Group]) -> Iterator[str]:
         is_tied[first, second] = ~(holm(found.p) <= LEVEL)  # a pair without a test is not told apart
         ties = [[named[compared[row]] for row in rows] for rows in tie_groups(is_tied[np.ix_(compared, compared)])]
         yield _separability(int(is_tested.sum()), ties)
-        yield from detectable(found)
+        yield from _detectable(found)
     undecided = [name for row, name in enumerate(named) if row not in compared]
     if undecided:
         yield f"Fewer than {MIN_SEEDS} seeds in common with any other row decide nothing: {', '.join(undecided)}."
@@ -44,16 +44,14 @@ def _separability(n_tests: int, ties: list[list[str]]) -> str:
     return f"Not separable from each other by {how}: {shown}{more}."
 
 
-def detectable(found: Estimate, between: str = "") -> Iterator[str]:
+def _detectable(found: Estimate) -> Iterator[str]:
     """Yield the smallest detectable difference, by the pooled deviation of all tested pairs and their fewest common seeds."""
     is_tested = ~np.isnan(found.std)
-    if not is_tested.any():
-        return
     freedom = found.n[is_tested] - 1
     pooled = float(np.sqrt(np.average(found.std[is_tested] ** 2, weights=freedom)))
     n = int(freedom.min()) + 1
     if pooled:
         yield (
-            f"Smallest detectable difference{between}: {100 * smallest_detectable(pooled, n):.2f} points, which {n} seeds find "
-            f"with {100 * POWER:.0f} % probability before Holm (paired differences deviate by {100 * pooled:.2f})."
+            f"Smallest detectable difference: {100 * smallest_detectable(pooled, n):.2f} points, which {n} seeds find with "
+            f"{100 * POWER:.0f} % probability before Holm (paired differences deviate by {100 * pooled:.2f})."
         )
