@@ -62,18 +62,20 @@ class Energy(Callback):
         self.every = every
         self.joules: float | None = 0.0  # None once a reading failed
         self.seconds = 0.0  # since the last reading
+        self.has_read = False
 
     def on_step(self, state: TrainState) -> None:
         self.seconds += state.seconds
         if self.joules is None or (state.step % self.every and state.step != state.total):
             return
         watts = self.power()
+        self.has_read = True
         self.joules = None if watts is None else self.joules + watts * self.seconds
         self.seconds = 0.0
 
     def total(self) -> float | None:
-        """Return the joules of all processes together; None where a reading failed in one of them."""
-        known = [joules for joules in processes.gather(self.joules) if joules is not None]
+        """Return the joules of all processes together; None where one of them has none."""
+        known = [joules for joules in processes.gather(self.joules if self.has_read else None) if joules is not None]
         return sum(known) if len(known) == processes.count() else None
 
 
@@ -178,6 +180,8 @@ class SaveOnSignal(Callback):
         self.is_patient = processes.count() > 1
         try:
             yield
+            if received := processes.largest(self.received or 0):
+                self._stop(received)
         except KeyboardInterrupt as error:
             self.is_patient = True  # saving is not to be cut off
             self._stop(signals.number_of(error))

@@ -94,6 +94,9 @@ class RunFolder:
         self.events.path.unlink(missing_ok=True)
 
 
+_LASTING = ("evaluate", "sums")  # from which a resumed run takes the step of the best checkpoint and its trajectory
+
+
 class Events:
     """A log of one JSON object a line, each with its ``event`` and ``step``."""
 
@@ -105,8 +108,8 @@ class Events:
         line = json.dumps({"event": event, "step": step, **values}) + "\n"
         with self.path.open("ab", buffering=0) as file:  # one write
             file.write(line.encode())
-            if event == "evaluate":
-                os.fsync(file.fileno())  # a resumed run takes the step of the best checkpoint from here
+            if event in _LASTING:
+                os.fsync(file.fileno())
 
     def read(self) -> list[dict[str, Any]]:
         """Return all events; a last line that a crash cut short is left out.

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from typing import Any
 
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
-from semibench.errors import RunFailedError, SemibenchError
+from semibench.errors import RunFailedError, SemibenchError, UsageError
 from semibench.harness import processes, signals
 from semibench.harness.prepare import Order, device_of, prepare
 from semibench.harness.run import run
@@ -51,7 +52,9 @@ def start(work: Callable[..., None], arguments: tuple[Any, ...], count: int) -> 
     with TemporaryDirectory() as folder, _passing_on(started) as told:
         given = (work, Path(folder), count, arguments)
         context = start_processes(_work, given, nprocs=count, join=False)  # type: ignore[no-untyped-call]  # it has no types
+        early = list(told)  # starting a process may lift the block too soon
         started += context.processes
+        _tell(started, early)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         try:
             while not context.join(grace_period=GRACE):
@@ -62,6 +65,10 @@ def start(work: Callable[..., None], arguments: tuple[Any, ...], count: int) -> 
 
 def _as_one_of_many(orders: Sequence[Order], show_progress: bool) -> Iterator[tuple[Result, Path]]:
     prepared = [prepare(order) for order in orders]  # before they meet, see ``rehearse``
+    if (count := prepared[0].configuration.run.devices) != processes.launched():
+        raise UsageError(
+            f"run.devices = {count} in one of {processes.launched()} launched processes", "Leave it out: the launcher decides."
+        )
     with processes.contact(), processes.joined(device_of(prepared[0].configuration)):
         for one in prepared:
             result = run(one, show_progress=show_progress)
@@ -75,6 +82,13 @@ def _run_one(meeting: str, order: Order, show_progress: bool) -> None:
         run(prepared, show_progress=show_progress)
 
 
+def _tell(started: Sequence[BaseProcess], numbers: Sequence[int]) -> None:
+    for process in started:
+        for number in numbers:
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, number)
+
+
 @contextmanager
 def _passing_on(started: Sequence[BaseProcess]) -> Iterator[list[int]]:
     """Pass signals on to processes, yielding those that came.
@@ -85,9 +99,7 @@ def _passing_on(started: Sequence[BaseProcess]) -> Iterator[list[int]]:
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         told.append(number)
-        for process in started:
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, number)
+        _tell(started, [number])
 
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     former = {number: signal.signal(number, pass_on) for number in _SIGNALS}
@@ -105,17 +117,26 @@ def _work(rank: int, work: Callable[..., None], folder: Path, count: int, argume
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     os.environ.update({name: str(number) for name, number in numbers.items()})
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")  # a host's name may lead nowhere
+    code = 0
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         work(f"file://{folder}/meeting", *arguments)
     except (Exception, KeyboardInterrupt) as error:
-        told: Exception = ProcessRaisedException(f"\n\n{traceback.format_exc()}", rank, os.getpid())
-        if isinstance(error, SemibenchError):
-            told = error
-        elif isinstance(error, KeyboardInterrupt):
-            told = signals.stopped(signals.number_of(error), _STOPPED)
-        (folder / f"{rank}.error").write_bytes(pickle.dumps(told))
-        sys.exit(told.exit_code if isinstance(told, SemibenchError) else 1)
+        code = _leave_behind(error, rank, folder)
+    for worker in active_children() if code else ():  # loaders leave signals to this process, which would wait without end
+        worker.kill()
+    sys.exit(code)
+
+
+def _leave_behind(error: BaseException, rank: int, folder: Path) -> int:
+    """Write down what went wrong; return the exit code."""
+    told: Exception = ProcessRaisedException(f"\n\n{traceback.format_exc()}", rank, os.getpid())
+    if isinstance(error, SemibenchError):
+        told = error
+    elif isinstance(error, KeyboardInterrupt):
+        told = signals.stopped(signals.number_of(error), _STOPPED)
+    (folder / f"{rank}.error").write_bytes(pickle.dumps(told))
+    return told.exit_code if isinstance(told, SemibenchError) else 1
 
 
 def _reason(folder: Path, failure: ProcessExitedException, started: Sequence[BaseProcess], told: Sequence[int]) -> Exception:

@@ -104,8 +104,9 @@ def _with_recipe(configuration: Configuration, **changes: object) -> Configurati
 def _estimate(configuration: Configuration) -> str:
     """Return what a step needs, as far as that can be told: the advice must not fail for want of a number."""
     dataset = load(configuration.protocol).dataset_class()
-    try:
-        memory = estimate_memory(lambda: build_method(configuration, dataset, None)[0], configuration.recipe)
+    plain = _with_recipe(configuration, norm="bn") if configuration.recipe.norm == "syncbn" else configuration
+    try:  # synchronized layers need as much as plain ones, and refuse to be tried outside of their processes
+        memory = estimate_memory(lambda: build_method(plain, dataset, None)[0], plain.recipe)
     except (SemibenchError, ValueError):
         return ""
     return f": about {_size(memory.total)}" if memory else ""

@@ -81,7 +81,7 @@ def prepare(order: Order) -> Prepared:
     files = Files(digest_file(order.weights) if order.weights else None, frozenset(report.sha256 for report in read))
     deciding = resolved.deciding()
     run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, deciding, over)
-    expected = deciding_training(digest, NUMERICS, files.read, teachers.records, deciding)
+    expected = deciding_training(digest, NUMERICS, files.read, teachers.records, deciding, over)
     references = read_references(order.references, expected)
     name = plugins.real_name(plugins.METHOD, order.request.method)
     folder = RunFolder(order.output / protocol.name / name / run_id[:12])

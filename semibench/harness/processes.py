@@ -160,5 +160,6 @@ def contact() -> Iterator[None]:
         if count() == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
             raise
         raise LostProcessError(
-            f"process {rank()} of {count()} has lost another one", "What the other one says is the reason."
+            f"process {rank()} of {count()} has lost another one ({str(error).partition(chr(10))[0]})",
+            "If another one says why it ended, that is the reason.",
         ) from error

@@ -15,12 +15,13 @@ _ANOTHER = "Name runs of the same configuration; seed, engine, device and evalua
 
 
 def deciding_training(
-    protocol: str, numerics: int, weights: frozenset[str], teachers: Sequence[Teacher], deciding: Mapping[str, Any]
+    protocol: str, numerics: int, weights: frozenset[str], teachers: Sequence[Teacher], deciding: Mapping[str, Any], over: int
 ) -> dict[str, Any]:
     """Return what decides a trajectory besides the seed, by dotted key: all that decides a run's numbers but its evaluation."""
     trained = {section: deciding[section] for section in ("method", "network", "recipe")}
     learnt = {teacher.role: teacher.configuration for teacher in teachers}
-    others = {"protocol digest": protocol, "numerics": numerics, "weights": sorted(weights), "teachers": learnt}
+    others: dict[str, Any] = {"protocol digest": protocol, "numerics": numerics, "weights": sorted(weights), "teachers": learnt}
+    others["processes of batch statistics"] = over
     return dict(flatten(others | trained))
 
 
@@ -45,7 +46,8 @@ def _files(path: Path) -> list[Path]:
 def _trajectory(file: Path, result: Result, expected: Mapping[str, Any]) -> Trajectory:
     deciding = {"method": {"name": result.method, **result.config}, "network": result.network, "recipe": result.recipe}
     weights = frozenset(weights.sha256 for weights in result.weights)
-    found = deciding_training(result.digest, result.provenance.numerics, weights, result.teachers, deciding)
+    known = (result.provenance.numerics, weights, result.teachers, deciding, result.statistics_over)
+    found = deciding_training(result.digest, *known)
     for key in (*expected, *found):
         here, there = expected.get(key, "absent"), found.get(key, "absent")
         if here != there:

@@ -28,6 +28,7 @@ class Follow(Callback):
     def on_start(self, state: TrainState) -> None:
         """Take up the sums of the checkpoint."""
         self.noted = _read(self.events)
+        self.deviating = {event["quantity"] for event in self.events.read() if event["event"] == "outside_reference"}
         self.sums = dict(self.noted[state.step]) if state.step in self.noted else {} if state.step == 0 else None
         ends = (0, *part_ends(state.total))
         self.former = dict(zip(ends[1:], ends, strict=False))  # last step of a part -> of the part before

@@ -227,7 +227,8 @@ def test_a_run_of_two_processes_is_recorded_as_such(
 def test_one_signal_stops_all_after_the_same_step_with_one_saved_state(
     tmp_path: Path, call: Callable[..., tuple[int, str, str]], train: Callable[..., list[str]]
 ) -> None:
-    arguments = train(tmp_path, "--devices", "2", "--device", "cpu", method="supervised", steps=3000)
+    waited_for = ("--workers", "1")  # which ignores signals, and must not be waited for without end
+    arguments = train(tmp_path, "--devices", "2", "--device", "cpu", *waited_for, method="supervised", steps=3000)
     program = "import sys; from semibench.harness.cli import main; main(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
     try:
