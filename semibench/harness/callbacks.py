@@ -60,23 +60,21 @@ class Energy(Callback):
     def __init__(self, power: Callable[[], float | None], every: int) -> None:
         self.power = power
         self.every = every
-        self.joules: float | None = 0.0  # None once a reading failed
+        self.readings: list[float | None] = []  # joules since the one before; None: nothing measures them
         self.seconds = 0.0  # since the last reading
-        self.has_read = False
 
     def on_step(self, state: TrainState) -> None:
         self.seconds += state.seconds
-        if self.joules is None or (state.step % self.every and state.step != state.total):
+        if None in self.readings or (state.step % self.every and state.step != state.total):
             return
         watts = self.power()
-        self.has_read = True
-        self.joules = None if watts is None else self.joules + watts * self.seconds
+        self.readings.append(None if watts is None else watts * self.seconds)
         self.seconds = 0.0
 
     def total(self) -> float | None:
-        """Return the joules of all processes together; None where one of them has none."""
-        known = [joules for joules in processes.gather(self.joules if self.has_read else None) if joules is not None]
-        return sum(known) if len(known) == processes.count() else None
+        """Return the joules of all processes together; None where one of them has read none, or failed to."""
+        known = [joules for own in processes.gather(self.readings or [None]) for joules in own]
+        return None if None in known else sum(filter(None, known))
 
 
 class Checkpoint(Callback):

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from semibench.errors import DataError, RunFailedError, UsageError
 from semibench.files import remove_drafts, write_text
+from semibench.reports.listing import CONFIG, COUNTS, EVENTS, RESULT, STATUS
 from semibench.reports.result import Status
 
 
@@ -20,16 +21,16 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.result = path / "result.json"
-        self.scores = path / "scores.npz"
-        self.config = path / "config.toml"
-        self.status = path / "status.json"
+        self.result = path / RESULT
+        self.scores = path / COUNTS
+        self.config = path / CONFIG
+        self.status = path / STATUS
         self.environment = path / "environment.json"
         self.last = path / "checkpoints" / "last.pt"
         self.best = path / "checkpoints" / "best.pt"
         self.tensorboard = path / "tensorboard"
         self.pictures = path / "pictures"
-        self.events = Events(path / "events.jsonl")
+        self.events = Events(path / EVENTS)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -94,9 +95,6 @@ class RunFolder:
         self.events.path.unlink(missing_ok=True)
 
 
-_LASTING = ("evaluate", "sums")  # from which a resumed run takes the step of the best checkpoint and its trajectory
-
-
 class Events:
     """A log of one JSON object a line, each with its ``event`` and ``step``."""
 
@@ -108,8 +106,13 @@ class Events:
         line = json.dumps({"event": event, "step": step, **values}) + "\n"
         with self.path.open("ab", buffering=0) as file:  # one write
             file.write(line.encode())
-            if event in _LASTING:
-                os.fsync(file.fileno())
+            if event == "evaluate":
+                os.fsync(file.fileno())  # a resumed run takes the step of the best checkpoint from here
+
+    def sync(self) -> None:
+        """Wait until what was added is on disk."""
+        with self.path.open("ab") as file:
+            os.fsync(file.fileno())
 
     def read(self) -> list[dict[str, Any]]:
         """Return all events; a last line that a crash cut short is left out.

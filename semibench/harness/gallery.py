@@ -15,6 +15,7 @@ from semibench.harness.scoring import Scorer
 from semibench.protocols.datasets.base import Dataset
 from semibench.reports import per_image
 from semibench.reports.gallery import INDEX, Color, Gallery, Overlay, Picture, Reason, Shown, choose, image_iou
+from semibench.reports.listing import COUNTS
 from semibench.reports.result import Result
 
 _MAX_SIDE = 320  # pixels; what a page needs, and small enough for a dozen pictures in one
@@ -31,7 +32,7 @@ class Run(NamedTuple):
 
 def image_scores(result: Result, folder: Path) -> dict[str, float]:
     """Return id -> IoU of each scored image of the run in ``folder``; nan where an image has no class."""
-    counts = per_image.load(folder / "scores.npz", result.ranked.n_images, len(result.class_names))
+    counts = per_image.load(folder / COUNTS, result.ranked.n_images, len(result.class_names))
     return dict(zip(counts.ids.tolist(), image_iou(counts).tolist(), strict=True))
 
 

@@ -98,7 +98,7 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
         weights=tuple(map(_weights, finished.weights)),
         teachers=prepared.teachers.records,
         coverage=_coverage(events),
-        trajectory=read_trajectory(prepared.folder.events, finished.fit.steps),
+        trajectory=read_trajectory(events, finished.fit.steps),
         provenance=_provenance(prepared, finished, resumed=sum(event["event"] == "resumed" for event in events)),
     )
 

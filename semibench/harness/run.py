@@ -56,9 +56,16 @@ def run(prepared: Prepared, *, show_progress: bool = True) -> Result:
 
 
 def _write_end(prepared: Prepared, error: Exception) -> None:
-    """Say why a run has ended, in the process that knows; an interruption all know, and the main one has saved."""
+    """Say why a run has ended: the process that knows says it, the main one that others are lost where nobody has.
+
+    An interruption all know, and the main one has saved.
+    """
     is_interrupted = isinstance(error, signals.InterruptedRunError)
-    if isinstance(error, processes.LostProcessError) or (is_interrupted and not processes.is_main()):
+    is_lost = isinstance(error, processes.LostProcessError)
+    if (is_lost or is_interrupted) and not processes.is_main():
+        return
+    status_now = prepared.folder.read_status()
+    if is_lost and status_now is not None and status_now.status == "failed":
         return
     with suppress(RunFailedError):  # a full disk must not hide what went wrong first
         status: RunState = "running" if is_interrupted else "failed"
@@ -126,16 +133,15 @@ def _fit(prepared: Prepared, method: Method, scorer: Scorer) -> tuple[FitSummary
         return _keep(prepared, method, scorer.device), 0
     watchers, best = _watchers(prepared, scorer)
     energy = callbacks.Energy(lambda: cost.power_draw(scorer.device), options.log_every)
-    watchers.insert(0, energy)
     share = processes.rank(), processes.count()
     source = BatchSource(prepared.dataset, prepared.split, configuration.recipe, method.views, configuration.seed, *share)
     engine = plugins.find_class(plugins.ENGINE, options.engine, Engine)()
     plan = Plan(configuration.recipe, total, configuration.seed, scorer.device, options.compile)
     stream = batches(source, options.workers, pin_memory=scorer.device.startswith("cuda"))
     with worker_deaths(), explaining(configuration, scorer.device), ExitStack() as closing:
-        for watcher in watchers:
+        for watcher in (energy, *watchers):
             closing.callback(watcher.close)
-        fit = engine.fit(method, stream, plan, watchers, resume_from=resume_from)
+        fit = engine.fit(method, stream, plan, (energy, *watchers), resume_from=resume_from)
     return replace(fit, energy=energy.total()), best.best_step
 
 
@@ -152,10 +158,10 @@ def _watchers(prepared: Prepared, scorer: Scorer) -> tuple[list[Callback], callb
             return scorer.miou(prepared.dataset)
 
     follow = Follow(folder.events, Bands(prepared.references) if prepared.references else None, _warn)
-    last = callbacks.Checkpoint(folder.last, options.checkpoint_every, on_saved, follow.note)
+    last = callbacks.Checkpoint(folder.last, options.checkpoint_every, on_saved, follow.keep)
     stop = callbacks.SaveOnSignal(last)
     every = configuration.evaluation.every or max(prepared.total // 10, 1)
-    best = callbacks.Evaluate(score, folder.events, every, folder.best, follow.note)
+    best = callbacks.Evaluate(score, folder.events, every, folder.best, follow.keep)
     log = callbacks.Log(folder.events, options.log_every, folder.tensorboard if options.tensorboard else None)
     bar = callbacks.Bar(scorer.meter, f"{configuration.protocol} {folder.path.parent.name} seed {configuration.seed}")
     writing: list[Callback] = [log, follow] if processes.is_main() else []

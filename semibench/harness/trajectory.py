@@ -1,7 +1,8 @@
 """Follows a training: keeps its trajectory through interruptions, and compares its beginning with earlier runs."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any  # events are JSON
 
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
@@ -27,8 +28,9 @@ class Follow(Callback):
 
     def on_start(self, state: TrainState) -> None:
         """Take up the sums of the checkpoint."""
-        self.noted = _read(self.events)
-        self.deviating = {event["quantity"] for event in self.events.read() if event["event"] == "outside_reference"}
+        events = self.events.read()
+        self.noted = _read(events)
+        self.deviating = {event["quantity"] for event in events if event["event"] == "outside_reference"}
         self.sums = dict(self.noted[state.step]) if state.step in self.noted else {} if state.step == 0 else None
         ends = (0, *part_ends(state.total))
         self.former = dict(zip(ends[1:], ends, strict=False))  # last step of a part -> of the part before
@@ -51,6 +53,11 @@ class Follow(Callback):
             self.noted[state.step] = dict(self.sums)
             self.events.append(_EVENT, state.step, sums=self.sums)
 
+    def keep(self, state: TrainState) -> None:
+        """Write the sums down to last: a checkpoint that is about to be written resumes with them."""
+        self.note(state)
+        self.events.sync()
+
     def _compare(self, step: int) -> None:
         before = self.noted.get(self.former[step], {})
         for deviation in self.bands.deviations(step, means(before, self.noted[step])) if self.bands else ():
@@ -60,8 +67,8 @@ class Follow(Callback):
                 self.on_deviation(deviation)
 
 
-def read_trajectory(events: Events, total: int) -> Trajectory | None:
-    """Return the trajectory of a finished training; None where a part of it is not known."""
+def read_trajectory(events: Sequence[Mapping[str, Any]], total: int) -> Trajectory | None:
+    """Return the trajectory of a finished training from its events; None where a part of it is not known."""
     return build_trajectory(_read(events), total)
 
 
@@ -71,6 +78,6 @@ def _values(state: TrainState) -> dict[str, float]:
     return named | {"learning_rate": state.learning_rate}
 
 
-def _read(events: Events) -> dict[int, Sums]:
-    found = [event for event in events.read() if event["event"] == _EVENT]
+def _read(events: Sequence[Mapping[str, Any]]) -> dict[int, Sums]:
+    found = [event for event in events if event["event"] == _EVENT]
     return {event["step"]: {name: (total, count) for name, (total, count) in event["sums"].items()} for event in found}

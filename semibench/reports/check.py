@@ -16,11 +16,8 @@ from semibench.reports import result as record
 from semibench.reports.aggregate import group
 from semibench.reports.figures import derive_counts, is_close
 from semibench.reports.identity import possible_ids
-from semibench.reports.listing import RESULT, STATUS, find, summarize
+from semibench.reports.listing import CONFIG, COUNTS, RESULT, STATUS, find, summarize
 from semibench.reports.result import Result, Status
-
-COUNTS = "scores.npz"
-CONFIG = "config.toml"
 
 
 @dataclass(frozen=True)

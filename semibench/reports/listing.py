@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, TypeVar  # JSON values have no narrower type
 from semibench.errors import DataError
 
 RESULT = "result.json"
+COUNTS = "scores.npz"  # per image
+CONFIG = "config.toml"
+EVENTS = "events.jsonl"
 STATUS = "status.json"
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from semibench import metrics
 from semibench.reports import per_image
 from semibench.reports.aggregate import Group
+from semibench.reports.listing import COUNTS
 from semibench.reports.result import Result
 from semibench.reports.statistics import MIN_IMAGES, Values, bootstrap_images, flip_images, percentile_interval
 
-COUNTS = "scores.npz"
 INDEPENDENT = "Images are taken to be independent, which frames of one video are not."
 
 
@@ -47,8 +47,9 @@ class Images:
 
     def difference(self, one: Group, other: Group) -> Difference | None:
         """Compare two rows over common seeds; None without any, without their counts, or where their images differ."""
-        ours, theirs = zip(*_common(one, other), strict=True) if _common(one, other) else ((), ())
-        if not ours or not self.has((*ours, *theirs)):
+        pairs = _common(one, other)
+        ours, theirs = [first for first, _ in pairs], [second for _, second in pairs]
+        if not pairs or not self.has((*ours, *theirs)):
             return None
         classes = one.first.evaluation.classes
         counts, others = [[self._counts(result) for result in results] for results in (ours, theirs)]

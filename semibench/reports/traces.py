@@ -10,10 +10,9 @@ from urllib.parse import quote
 
 from semibench.reports.aggregate import UNKNOWN, Group
 from semibench.reports.columns import MISSING
-from semibench.reports.listing import RESULT
+from semibench.reports.listing import CONFIG, RESULT
 from semibench.reports.result import Provenance, Result
 
-CONFIG = "config.toml"
 Setting = tuple[tuple[str, str], ...]
 
 

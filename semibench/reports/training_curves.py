@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semibench.errors import DataError
-
-EVENTS = "events.jsonl"
+from semibench.reports.listing import EVENTS
 
 
 class Curve(NamedTuple):

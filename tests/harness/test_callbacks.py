@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from semibench.harness import processes
 from semibench.harness.callbacks import Bar, Checkpoint, Energy, Evaluate, Log, SaveOnSignal
 from semibench.harness.engines.base import Callback, TrainState
 from semibench.harness.folder import Events
@@ -41,7 +42,7 @@ def test_energy_is_what_is_drawn_every_so_many_steps_times_the_seconds_since() -
     drawn = iter((100.0, 200.0, 300.0))
     energy = Energy(lambda: next(drawn), every=4)
     play(energy, new_state())  # ten steps of two seconds, read after 4, 8 and 10
-    assert energy.joules == 100 * 8 + 200 * 8 + 300 * 4
+    assert energy.total() == 100 * 8 + 200 * 8 + 300 * 4
 
 
 def test_energy_that_nobody_can_read_is_none_and_is_not_asked_for_again() -> None:
@@ -52,7 +53,7 @@ def test_energy_that_nobody_can_read_is_none_and_is_not_asked_for_again() -> Non
 
     energy = Energy(nothing, every=1)
     play(energy, new_state())
-    assert (energy.joules, len(asked)) == (None, 1)
+    assert (energy.total(), len(asked)) == (None, 1)
 
 
 @pytest.fixture
@@ -244,6 +245,20 @@ def test_a_signal_ends_an_evaluation_where_it_stands_after_saving_the_step(
         os.kill(os.getpid(), number)
         pytest.fail("it went on")
     assert saved == [3]
+
+
+def test_several_processes_finish_an_evaluation_and_stop_after_it(
+    stop: SaveOnSignal, saved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "largest", lambda number: max(number, signal.SIGTERM))  # the other one heard it
+    monkeypatch.setattr(processes, "gather", lambda value: [value, value])
+    state, scored = new_state(), []
+    stop.on_start(state)
+    state.step = TOTAL
+    with pytest.raises(PreemptedRunError, match="SIGTERM after step 10 of 10"), stop.impatient():
+        scored.append(state.step)
+    assert (scored, saved) == ([TOTAL], [TOTAL])
 
 
 def test_the_system_s_second_signal_changes_nothing(stop: SaveOnSignal, saved: list[int]) -> None:

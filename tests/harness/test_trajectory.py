@@ -41,7 +41,7 @@ def ignored(deviation: Deviation) -> None:
 
 def test_the_trajectory_holds_losses_scalars_and_rate(events: Events) -> None:
     play(Follow(events, None, ignored))
-    found = read_trajectory(events, TOTAL)
+    found = read_trajectory(events.read(), TOTAL)
     assert found is not None
     assert set(found.quantities) == {"losses.supervised", "scalars.coverage", "learning_rate"}
     assert found.steps == part_ends(TOTAL)
@@ -50,7 +50,7 @@ def test_the_trajectory_holds_losses_scalars_and_rate(events: Events) -> None:
 
 def test_steps_whose_share_is_of_no_pixels_are_left_out(events: Events) -> None:
     play(Follow(events, None, ignored))
-    found = read_trajectory(events, TOTAL)
+    found = read_trajectory(events.read(), TOTAL)
     assert found is not None
     assert found.quantities["scalars.coverage"][:3] == (None, 3 / TOTAL, 6 / TOTAL)
 
@@ -64,14 +64,14 @@ def test_a_resumed_run_has_the_trajectory_of_an_uninterrupted_one_to_the_bit(
     play(Follow(events, None, ignored), until=min(saved + 5, TOTAL), saved=saved)  # killed five steps after its checkpoint
     events.cut(saved)
     play(Follow(events, None, ignored), first=saved)
-    assert read_trajectory(events, TOTAL) == read_trajectory(whole, TOTAL)
+    assert read_trajectory(events.read(), TOTAL) == read_trajectory(whole.read(), TOTAL)
     last = [[event for event in log.read() if event["step"] == TOTAL] for log in (events, whole)]
     assert last[0] == last[1]
 
 
 def test_a_run_that_an_earlier_version_began_has_none(events: Events) -> None:
     play(Follow(events, Bands([reference()]), ignored), first=5, factor=9.0)
-    assert read_trajectory(events, TOTAL) is None
+    assert read_trajectory(events.read(), TOTAL) is None
 
 
 def reference(loss: float = 1.0) -> Trajectory:
