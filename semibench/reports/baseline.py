@@ -35,6 +35,7 @@ class Against:
     mean: float | None
     low: float | None
     high: float | None
+    std: float | None  # of the differences
     p: float | None  # after Holm, over the rows of the table
     images: Difference | None  # None where the counts per image of a run are not there; its p as above
     step_time: float | None  # seconds per step over those of the baseline
@@ -55,6 +56,7 @@ def compare(groups: Sequence[Group], method: str, images: Images | None = None) 
             mean=_present(found.mean[row]),
             low=_present(found.low[row]),
             high=_present(found.high[row]),
+            std=_present(found.std[row]),
             p=_present(adjusted[row]),
             images=over_images[row],
             step_time=None if opponent is None else _step_time(groups[row], groups[opponent]),
@@ -112,7 +114,7 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     tied = [name for name, p in tested if p > LEVEL]
     if tied:
         yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
-    yield from _detectable(_over_seeds(groups, [_opponent(one, groups, method) for one in groups]), method)
+    yield from _detectable(compared, method)
     yield from _image_notes([(name, against.images) for name, against in rows if against.images], method)
     yield (
         f"Time/step: training time of a step, waiting for data included, over that of {method} with the same seeds; only where "
@@ -120,9 +122,9 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     )
 
 
-def _detectable(found: Estimate, method: str) -> Iterator[str]:
+def _detectable(compared: Sequence[Against], method: str) -> Iterator[str]:
     """Yield the smallest detectable differences: a row that varies much, pooled with others, would hide what they can tell."""
-    sizes = [100 * smallest_detectable(std, int(n)) for std, n in zip(found.std.tolist(), found.n, strict=True) if std > 0]
+    sizes = [100 * smallest_detectable(against.std, against.pairs) for against in compared if against.std]
     if sizes:
         ends = dict.fromkeys(f"{size:.2f}" for size in (min(sizes), max(sizes)))
         yield (
