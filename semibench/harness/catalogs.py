@@ -1,6 +1,5 @@
 """A protocol's lists in Detectron2's catalogues, so that any project of Detectron2 can train and score on them."""
 
-import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semibench.files import replacing
+from semibench.hashing import digest_json
 from semibench.methods.networks import _detectron2
 from semibench.protocols.cache import cache_folder
 from semibench.protocols.datasets.base import Dataset
@@ -36,7 +36,7 @@ def register(protocol: str, data_root: Path | None = None, folder: Path | None =
     dataset = loaded.open(data_root)
     split = loaded.split(dataset)
     scored = loaded.evaluated(dataset, loaded.rule().report_on)
-    place = hashlib.sha256(f"{loaded.version} {dataset.root and dataset.root.resolve()}".encode()).hexdigest()[:12]
+    place = digest_json([loaded.version, str(dataset.root and dataset.root.resolve())])[:12]
     files = (folder or cache_folder() / "detectron2") / f"{dataset.name}-{place}"
     registered = Registered(f"{loaded.name}_labeled", f"{loaded.name}_unlabeled", f"{loaded.name}_val")
     for name, ids in zip(registered, (split.labeled, split.unlabeled, scored), strict=True):

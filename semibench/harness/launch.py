@@ -24,7 +24,7 @@ from semibench.reports import result as record
 from semibench.reports.result import Result
 
 GRACE = 10.0  # seconds that the others have to end by themselves when one has failed; then they are told, then made to
-_SIGNALS = {number for name in ("SIGINT", "SIGTERM", "SIGUSR1") if (number := getattr(signal, name, None))}
+_SIGNALS = {signal.SIGINT, *signals.OF_THE_SYSTEM}
 _STOPPED = "the run was stopped by {}"
 
 

@@ -31,10 +31,8 @@ _GREY, _PALETTE = 0, 3  # color types of PNG
 _MODES = ("L", "P", "I;16", "I")  # of Pillow: one channel that holds an index
 _DAMAGE = (
     *(OSError, ValueError, EOFError, SyntaxError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
-    *(
-        tokenize.TokenError,
-        Image.DecompressionBombError,
-    ),  # a header of NumPy's that is no Python; a picture that says it is huge
+    tokenize.TokenError,  # a header of NumPy's that is no Python
+    Image.DecompressionBombError,  # a picture that says it is huge
 )
 _LAYOUT = "Name each file ID.png or ID.npy after the ids of the data set; see docs/score.md."
 _INDEX = "Write the class index of each pixel: logits.argmax over classes, saved as 8-bit PNG or as an integer array."
