@@ -197,13 +197,9 @@ def _counts(right: int) -> PerImage:
 def _make_result(
     confusion: Any = ((3, 1), (1, 3)),
     images_per_second: float | None = 100.0,
-    device: str = "cpu",
-    machine: str = "Processor 1",
-    threads: int = 2,
-    processes: int = 1,
-    compiled: bool = False,
     **fields: Any,
 ) -> Result:
+    made = {key: fields.pop(key) for key in ("device", "machine", "threads", "processes", "compiled") if key in fields}
     rule = fields.pop("evaluation", EvaluationRule(mode="whole", select_on="val", report_on="test"))
     scores = _scores(confusion, rule)
     cost = _cost(images_per_second)
@@ -230,21 +226,15 @@ def _make_result(
         "macs": cost.macs,
         "cost": cost,
         "weights": (),
-        "provenance": Provenance(
-            semibench="0.1.0",
-            numerics=1,
-            engine="native",
-            device=device,
-            machine=machine,
-            threads=threads,
-            processes=processes,
-            compiled=compiled,
-            resumed=0,
-            versions={"torch": "2.9.0"},
-        ),
+        "provenance": _provenance(**made),
     } | fields
     identity = {key: values[key] for key in ("protocol", "digest", "method", "config", "network", "recipe", "seed")}
     return Result(**{"run_id": digest_json(identity)} | values)
+
+
+def _provenance(**made: Any) -> Provenance:
+    values = {"semibench": "0.1.0", "numerics": 1, "engine": "native", "device": "cpu", "machine": "Processor 1", "threads": 2}
+    return Provenance(**(values | {"resumed": 0, "versions": {"torch": "2.9.0"}} | made))
 
 
 def _scores(confusion: Any, rule: EvaluationRule) -> Scores:
