@@ -43,7 +43,7 @@ def curves_note(section: Section) -> str:
     scored = (
         f"Scored on {rule.select_on} with the weights of that step; mean over seeds, the band from the lowest to the highest."
     )
-    return scored + _left_out(len(section.rows), CURVES)
+    return scored + (f" Drawn are the first {CURVES} rows that logged any." if len(section.curves) == CURVES else "")
 
 
 def costs(section: Section) -> list[Chart]:
