@@ -1,8 +1,6 @@
 """Folders of runs -> results; the JSON files are the only truth."""
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,27 +27,14 @@ def read(folders: Sequence[Path]) -> Collection:
     """
     copies: dict[str, list[tuple[Path, Result]]] = {}
     left_out = []
-    with _without_collector():
-        for folder in find(folders):
-            if (folder / RESULT).exists():
-                result = record.read(folder / RESULT)
-                copies.setdefault(result.run_id, []).append((folder, result))
-            else:
-                left_out.append(summarize(folder))
+    for folder in find(folders):
+        if (folder / RESULT).exists():
+            result = record.read(folder / RESULT)
+            copies.setdefault(result.run_id, []).append((folder, result))
+        else:
+            left_out.append(summarize(folder))
     found = {run_id: same[0][0] for run_id, same in copies.items()}
     return Collection(tuple(_one_of(same) for same in copies.values()), tuple(left_out), found)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Let Python's collector rest: records hold no cycles, and going over all of them again and again takes a fifth of it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _one_of(copies: list[tuple[Path, Result]]) -> Result:

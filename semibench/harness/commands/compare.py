@@ -1,6 +1,8 @@
 """semibench compare: recorded results -> tables."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,18 @@ if TYPE_CHECKING:
     from semibench.reports.page import Page
     from semibench.reports.render.table import Table
     from semibench.reports.store import Collection
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Let Python's collector rest: records hold no cycles, and going over thousands of them again and again takes a second."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @click.command()
@@ -43,6 +57,7 @@ if TYPE_CHECKING:
     help="Embed these pictures in an HTML page; see 'semibench gallery'.",
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@_without_collector()
 def command(
     folders: tuple[Path, ...],
     format_name: str,
