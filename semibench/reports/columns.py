@@ -6,7 +6,7 @@ from math import floor, log10
 from statistics import fmean
 from typing import Literal
 
-from semibench.reports.aggregate import Group, conditions
+from semibench.reports.aggregate import Group, agree, conditions
 from semibench.reports.render.table import Raw
 from semibench.reports.result import Cost, Result
 
@@ -91,11 +91,11 @@ def _size(group: Group) -> str | None:
 
 
 def _mean(group: Group, value: Callable[[Result], float | None]) -> float | None:
-    """Return the mean over seeds, None where a run lacks the value or the runs were made under different conditions."""
+    """Return the mean over seeds, None where a run lacks the value, or the runs were not measured alike or disagree."""
     values = [value(result) for result in group.results]
     known = [one for one in values if one is not None]
     machines = {conditions(result.provenance) for result in group.results}
-    return fmean(known) if len(known) == len(values) and len(machines) == 1 else None
+    return fmean(known) if len(known) == len(values) and len(machines) == 1 and agree(known) else None
 
 
 def _over_seeds(value: Callable[[Cost], float | None]) -> Callable[[Group], float | None]:

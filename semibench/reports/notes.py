@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from semibench.protocols.protocol import EvaluationRule
-from semibench.reports.aggregate import AGREEMENT, Group
+from semibench.reports.aggregate import AGREEMENT, Group, agree
+from semibench.reports.columns import seconds_per_step
 from semibench.reports.listing import RunSummary
 
 
@@ -111,5 +112,13 @@ def _speed(groups: Sequence[Group]) -> Iterator[str]:
     if conditions:
         shown = "; ".join(f"{device}, batch {batch} of {size[0]} x {size[1]}" for device, batch, size in sorted(conditions))
         yield f"Images/s: forward passes after warm-up, on {shown}."
-    if any(group.first.cost and group.images_per_second is None for group in groups):
-        yield f"Images/s is shown only where all seeds of a row were measured alike on one device and {AGREEMENT}."
+    if any(group.first.cost and not _is_measured_alike(group) for group in groups):
+        yield (
+            "Images/s, latency and what training cost are shown only where all seeds of a row were measured alike on one "
+            f"device and {AGREEMENT}."
+        )
+
+
+def _is_measured_alike(group: Group) -> bool:
+    steps = [seconds for seconds in map(seconds_per_step, group.results) if seconds is not None]
+    return group.images_per_second is not None and agree(steps)

@@ -51,6 +51,23 @@ def test_a_column_shows_what_the_result_gives(make_result, column, text):
     assert cells[column].text == text
 
 
+@pytest.mark.parametrize("column", ["latency", "step", "hours", "training_images_per_second", "energy"])
+def test_a_cost_over_which_seeds_disagree_is_not_shown_and_the_table_says_why(make_result, column):
+    def measured(seed, times):
+        cost = make_result(seed=seed).cost
+        latency = cost.latency.model_copy(update={"p50": times * cost.latency.p50})
+        speed, seconds = cost.training_images_per_second / times, cost.training_seconds * times
+        changes = {"latency": latency, "training_images_per_second": speed, "training_seconds": seconds, "energy": times}
+        return make_result(seed=seed).model_copy(update={"cost": cost.model_copy(update=changes)})
+
+    cells, table = _row([measured(0, 1.0), measured(1, 1.4)], column)
+    assert cells[column].text != "\N{EN DASH}"
+    assert not any("no seeds disagree" in note for note in table.notes)
+    cells, table = _row([measured(0, 1.0), measured(1, 1.6)], column)
+    assert cells[column].text == "\N{EN DASH}"
+    assert any("no seeds disagree" in note for note in table.notes)
+
+
 def test_scores_are_means_over_seeds_with_their_deviation(make_result):
     cells, _ = _row([make_result(seed=0), make_result(seed=1, confusion=((4, 0), (0, 4)))], "pixel_accuracy")
     assert cells["pixel_accuracy"].text == "87.50 ± 17.68"  # 75 and 100
