@@ -152,9 +152,9 @@ def _image_notes(rows: Sequence[tuple[str, Difference]], method: str) -> Iterato
 
 def _over_images(groups: Sequence[Group], opponents: Sequence[int | None], images: Images) -> list[Difference | None]:
     """Return each row over images, with p-values after Holm."""
+    pairs = {row: opponent for row, opponent in enumerate(opponents) if opponent is not None and opponent != row}
     found = [
-        None if opponent is None or opponent == row else images.difference(groups[row], groups[opponent])
-        for row, opponent in enumerate(opponents)
+        images.difference(one, groups[pairs[row]], tests=len(pairs)) if row in pairs else None for row, one in enumerate(groups)
     ]
     adjusted = holm(np.array([np.nan if one is None or one.p is None else one.p for one in found]))
     return [one and replace(one, p=_present(p)) for one, p in zip(found, adjusted, strict=True)]

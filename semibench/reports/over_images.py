@@ -14,6 +14,8 @@ from semibench.reports.listing import COUNTS
 from semibench.reports.result import Result
 from semibench.reports.statistics import MIN_IMAGES, Values, bootstrap_images, flip_images, percentile_interval
 
+_FLIPS = 4999
+_FLIPS_A_TEST = 40  # the smallest p-value is then half of what Holm asks of the first at the 5 % level
 INDEPENDENT = "Images are taken to be independent, which frames of one video are not."
 
 
@@ -33,6 +35,7 @@ class Images:
 
     folders: Mapping[str, Path]  # run id -> where they lie
     draws: dict[str, Values] = field(default_factory=dict)  # run id -> mIoU of each draw
+    kept: dict[str, "_Counts"] = field(default_factory=dict)  # run id -> counts of a row that others are compared with
 
     def has(self, results: Sequence[Result]) -> bool:
         """Return whether the counts of all ``results`` are there."""
@@ -45,20 +48,25 @@ class Images:
             return None
         return percentile_interval(self._drawn(results))
 
-    def difference(self, one: Group, other: Group) -> Difference | None:
-        """Compare two rows over common seeds; None without any, without their counts, or where their images differ."""
+    def difference(self, one: Group, other: Group, tests: int = 1) -> Difference | None:
+        """Compare two rows over common seeds; None without any, without their counts, or where their images differ.
+
+        ``tests`` is how many p-values will be judged together: more of them need more draws to become as small as that asks.
+        """
         pairs = _common(one, other)
         ours, theirs = [first for first, _ in pairs], [second for _, second in pairs]
         if not pairs or not self.has((*ours, *theirs)):
             return None
         classes = one.first.evaluation.classes
+        for result in theirs:
+            self.kept.setdefault(result.run_id, self._counts(result))
         counts, others = [[self._counts(result) for result in results] for results in (ours, theirs)]
         ids = counts[0].ids
         if not all(np.array_equal(found.ids, ids) for found in (*counts, *others)):
             return None
         is_enough = len(ids) >= MIN_IMAGES
         low, high = (percentile_interval(self._drawn(ours) - self._drawn(theirs)) if is_enough else None) or (None, None)
-        p = flip_images(_stacked(counts), _stacked(others), classes)
+        p = flip_images(_stacked(counts), _stacked(others), classes, resamples=max(_FLIPS, _FLIPS_A_TEST * tests))
         return Difference(len(ids), low, high, None if np.isnan(p) else p)
 
     def _drawn(self, results: Sequence[Result]) -> Values:
@@ -71,6 +79,8 @@ class Images:
         return mean
 
     def _counts(self, result: Result) -> "_Counts":
+        if result.run_id in self.kept:
+            return self.kept[result.run_id]
         path = self.folders[result.run_id] / COUNTS
         counts = per_image.load(path, result.ranked.n_images, len(result.class_names))
         order = np.argsort(counts.ids)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from semibench.metrics import N_BINS
-from semibench.reports import store
+from semibench.reports import per_image, store
 from semibench.reports.aggregate import group
 from semibench.reports.baseline import compare
 from semibench.reports.compare import Selection, build
@@ -90,6 +90,28 @@ def test_p_values_over_images_are_adjusted_for_the_rows_compared(save, found):
     alone = found()["fixmatch"].p
     save(EASE + 1 - 2 * (np.arange(12) % 2), method="near")
     assert found()["fixmatch"].p == pytest.approx(2 * alone)
+
+
+def test_so_many_rows_have_so_many_draws_that_one_of_them_can_still_be_told_apart(save, tmp_path):
+    save(np.concatenate([EASE, EASE]) + 2)  # too many images to try every change of sides
+    save(np.concatenate([EASE, EASE]), method="supervised")
+    collection = store.read([tmp_path])
+    ours, theirs = group(collection.results)
+    images = Images(collection.folders)
+    few, many = (images.difference(ours, theirs, tests=tests).p for tests in (1, 300))
+    assert 300 * few > 0.05
+    assert 300 * many < 0.05
+
+
+def test_counts_of_the_baseline_are_read_once_however_many_rows_there_are(save, found, monkeypatch):
+    for name in ("supervised", *(f"method{number}" for number in range(4))):
+        save(EASE, method=name)
+    read = []
+    load = per_image.load
+    monkeypatch.setattr(per_image, "load", lambda path, *rest: read.append(path.parent.parent.name) or load(path, *rest))
+    found()
+    assert read.count("supervised") == 1
+    assert read.count("method0") == 2  # for the interval and for the test: other rows' counts are not kept
 
 
 @pytest.mark.parametrize("change", [{"ids": list("abcdefghijkl")}, {"n_counts": False}, {"seed": 7}])
