@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,19 @@ from torch import Tensor, nn
 
 from semibench.errors import DataError, RunFailedError
 from semibench.harness import checkpoint, launch, processes
-from semibench.harness.engines.base import Callback, Plan, TrainState
+from semibench.harness.callbacks import Checkpoint
+from semibench.harness.engines.base import Callback, FitSummary, Plan, TrainState
 from semibench.harness.engines.native import NativeEngine
 from semibench.harness.evaluate import evaluate
 from semibench.harness.loading import BatchSource
-from semibench.methods.method import Batch, Method, Task
+from semibench.methods.method import Batch, Labeled, Method, Task
 from semibench.methods.networks.base import Features, Network
 from semibench.methods.supervised import Supervised
 from semibench.protocols.datasets.base import Dataset
 from semibench.protocols.protocol import EvaluationRule, Split
 from semibench.protocols.recipe import Recipe
 
-STEPS = 20
+STEPS, HALF = 20, 8
 COUNT = 301  # images to evaluate
 RULE = EvaluationRule(mode="whole", select_on="val", report_on="val")
 
@@ -102,12 +104,11 @@ def build() -> Method:
     return Supervised(Supervised.Config(), Task("sizes", Sizes.class_names, 255, (16, 16), lambda: Grouped(3)))
 
 
-def train_and_score() -> dict[str, Any]:
-    """Train and score in however many processes have met; return what this one knows."""
+def fit(method: Method, seen: list[Labeled], callbacks: Sequence[Callback] = (), resume_from: Path | None = None) -> FitSummary:
+    """Train in however many processes have met, with one thread each; note what this one has ``seen``."""
     torch.set_num_threads(1)
-    dataset, settings, watch, seen = Sizes(None), recipe(), Watch(), []
     split = Split([f"train_{n:03d}" for n in range(10)], ["train_099"])
-    source = BatchSource(dataset, split, settings, Supervised.views, 0, processes.rank(), processes.count())
+    source = BatchSource(Sizes(None), split, recipe(), Supervised.views, 0, processes.rank(), processes.count())
 
     def batches(start: int) -> Iterator[Batch]:
         for step in range(start, STEPS):
@@ -115,9 +116,14 @@ def train_and_score() -> dict[str, Any]:
             seen.append(batch.labeled)
             yield batch
 
-    method = build()
-    scores = evaluate(method.predictors()["network"], dataset, dataset.ids("val"), RULE, settings.normalization)
-    summary = NativeEngine().fit(method, batches, Plan(settings, STEPS, 0, "cpu"), [watch], resume_from=None)
+    return NativeEngine().fit(method, batches, Plan(recipe(), STEPS, 0, "cpu"), callbacks, resume_from=resume_from)
+
+
+def train_and_score() -> dict[str, Any]:
+    """Train and score in however many processes have met; return what this one knows."""
+    dataset, method, watch, seen = Sizes(None), build(), Watch(), []
+    scores = evaluate(method.predictors()["network"], dataset, dataset.ids("val"), RULE, recipe().normalization)
+    summary = fit(method, seen, [watch])
     return {
         "state": method.state_dict(),
         "losses": watch.losses,
@@ -133,6 +139,25 @@ def train_and_score() -> dict[str, Any]:
 def work(meeting: str, output: Path) -> None:
     with processes.joined("cpu", meeting):
         torch.save(train_and_score(), output / f"{processes.rank()}.pt")
+
+
+class Leave(Callback):
+    """Ends a training at a step, as if its process had died."""
+
+    def on_step(self, state: TrainState) -> None:
+        if state.step == HALF:
+            raise InterruptedError
+
+
+def train_in_two_sittings(meeting: str, output: Path) -> None:
+    path = output / "half.pt"
+    with processes.joined("cpu", meeting):
+        with suppress(InterruptedError):
+            fit(build(), [], [Checkpoint(path, HALF, lambda step: None), Leave()])
+        processes.gather(None)  # the main one has saved
+        method = build()
+        fit(method, [], resume_from=path)
+        torch.save(method.state_dict(), output / f"{processes.rank()}.pt")
 
 
 def fail(meeting: str, how: str) -> None:
@@ -182,6 +207,22 @@ def test_they_end_alike_buffers_included(together: list[dict[str, Any]]) -> None
     one, other = (each["state"] for each in together)
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert together[0]["losses"] == together[1]["losses"]
+
+
+def test_what_two_began_two_end_to_the_bit_and_one_ends_nearly_so(
+    alone: Mapping[str, Any], together: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    launch.start(train_in_two_sittings, (tmp_path,), 2)
+    for rank, whole in enumerate(together):
+        resumed = torch.load(tmp_path / f"{rank}.pt")
+        assert all(torch.equal(resumed[name], tensor) for name, tensor in whole["state"].items())
+    with torch.random.fork_rng(devices=[]):
+        method = build()
+        fit(method, seen := [], resume_from=tmp_path / "half.pt")
+    assert len(seen) == STEPS - HALF
+    for name, tensor in alone["state"].items():
+        if not name.endswith("seen"):
+            assert (method.state_dict()[name] - tensor).abs().max() <= 1e-5 * tensor.abs().max(), name
 
 
 def test_images_are_counted_over_all(alone: Mapping[str, Any], together: list[dict[str, Any]]) -> None:
