@@ -1,7 +1,8 @@
 """What to try when a device's memory does not suffice: settings in order, each with what a step then needs by estimate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import psutil
@@ -18,11 +19,11 @@ _PARTS = (2, 4, 8)  # more are hardly a batch any more
 
 
 class Remedy(NamedTuple):
-    """A setting that takes less memory, the configuration with it, and what else it changes."""
+    """A setting that takes less memory, what it makes of a configuration, and what else it changes."""
 
     option: str
-    configuration: Configuration
-    price: str
+    applied: Callable[[Configuration], Configuration]
+    price: str = ""
 
 
 @contextmanager
@@ -57,23 +58,20 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def remedies(configuration: Configuration) -> Iterator[Remedy]:
-    """Yield the settings to try in their order, each on top of those before it: those first that change least."""
+    """Yield the settings to try in their order: those first that change least."""
     recipe, network = configuration.recipe, configuration.network
     if recipe.precision in ("fp32", "tf32"):
-        configuration = _with_recipe(configuration, precision="bf16")
-        yield Remedy("--precision bf16", configuration, "")
+        yield Remedy("--precision bf16", partial(_with_recipe, precision="bf16"))
     if getattr(network, "checkpointing", None) is False:
-        configuration = configuration.model_copy(update={"network": network.model_copy(update={"checkpointing": True})})
-        yield Remedy("--set network.checkpointing=true", configuration, "slower")
-    for parts in _PARTS:
-        if parts > recipe.accumulation and not any(size % parts for _, size in recipe.batch):
-            configuration = _with_recipe(configuration, accumulation=parts)
-            price = f"batch statistics are of one of {parts} parts" if recipe.norm != "frozen" else ""
-            yield Remedy(f"--set recipe.accumulation={parts}", configuration, price)
-            break
-    smaller = (recipe.crop[0] * 3 // 4, recipe.crop[1] * 3 // 4)
+        saving = {"network": network.model_copy(update={"checkpointing": True})}
+        yield Remedy("--set network.checkpointing=true", lambda one: one.model_copy(update=saving), "slower")
+    parts = next((n for n in _PARTS if n > recipe.accumulation and not any(size % n for _, size in recipe.batch)), None)
+    if parts is not None:
+        price = f"batch statistics are of one of {parts} parts" if recipe.norm != "frozen" else ""
+        yield Remedy(f"--set recipe.accumulation={parts}", partial(_with_recipe, accumulation=parts), price)
+    height, width = (side * 3 // 4 for side in recipe.crop)
     yield Remedy(
-        f"--set recipe.crop=[{smaller[0]},{smaller[1]}]", _with_recipe(configuration, crop=smaller), "less of an image is seen"
+        f"--set recipe.crop=[{height},{width}]", partial(_with_recipe, crop=(height, width)), "less of an image is seen"
     )
 
 
@@ -81,15 +79,21 @@ def _what(configuration: Configuration, device: str) -> str:
     recipe = configuration.recipe
     step = f"a step of {recipe.batch.labeled}+{recipe.batch.unlabeled} images, crop {recipe.crop[0]}x{recipe.crop[1]}"
     parts = f" in {recipe.accumulation} parts" if recipe.accumulation > 1 else ""
-    needed = _estimate(configuration)
+    needed = _estimate(configuration) or ""
     return f"{step}, {recipe.precision}{parts}, ran out of memory on {device}{needed} ({_there(device)})"
 
 
 def _next_step(configuration: Configuration) -> str:
+    """Return what to try; a setting that the method or its network refuses is passed over."""
     lines = []
     for remedy in remedies(configuration):
-        notes = _estimate(remedy.configuration) + (f"; {remedy.price}" if remedy.price else "")
-        lines.append(f"{remedy.option}{notes}")
+        changed = remedy.applied(configuration)
+        needed = _estimate(changed)
+        if needed is not None:
+            configuration = changed
+            lines.append(remedy.option + needed + (f"; {remedy.price}" if remedy.price else ""))
+    if not lines:
+        return "Use a device with more memory."
     tried = ", then ".join(lines)
     return (
         f"Use a device with more memory, or try, each on top of the one before: {tried}. "
@@ -101,14 +105,14 @@ def _with_recipe(configuration: Configuration, **changes: object) -> Configurati
     return configuration.model_copy(update={"recipe": configuration.recipe.model_copy(update=changes)})
 
 
-def _estimate(configuration: Configuration) -> str:
-    """Return what a step needs, as far as that can be told: the advice must not fail for want of a number."""
+def _estimate(configuration: Configuration) -> str | None:
+    """Return what a step needs, as far as that can be told; None where the method or its network refuses such a step."""
     dataset = load(configuration.protocol).dataset_class()
     plain = _with_recipe(configuration, norm="bn") if configuration.recipe.norm == "syncbn" else configuration
     try:  # synchronized layers need as much as plain ones, and refuse to be tried outside of their processes
         memory = estimate_memory(lambda: build_method(plain, dataset, None)[0], plain.recipe)
     except (SemibenchError, ValueError):
-        return ""
+        return None
     return f": about {_size(memory.total)}" if memory else ""
 
 

@@ -53,6 +53,15 @@ def test_what_is_set_already_is_not_advised() -> None:
     assert [remedy.option for remedy in remedies(configuration)] == ["--set recipe.crop=[48,48]"]
 
 
+def test_what_the_network_refuses_is_not_advised_alone_nor_below_another() -> None:
+    pairs = configure("supervised", "recipe.batch.labeled=2", "recipe.batch.unlabeled=2")  # of parts with one image each
+    assert "--set recipe.accumulation=2" in [remedy.option for remedy in remedies(pairs)]
+    with pytest.raises(RunFailedError) as raised, explaining(pairs, "cpu"):
+        fail()
+    assert "accumulation" not in raised.value.next_step
+    assert "or try, each on top of the one before: --set recipe.crop=[48,48]: about " in raised.value.next_step
+
+
 def test_parts_are_equal() -> None:
     three = configure("supervised", "recipe.batch.labeled=9", "recipe.batch.unlabeled=9")
     assert not any("accumulation" in remedy.option for remedy in remedies(three))
