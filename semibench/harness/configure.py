@@ -125,15 +125,18 @@ def resolve(request: Request) -> Resolved:
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
     configuration = parse(merged, source)
     parts = sharing.parts(configuration.recipe, configuration.run.devices)
+    reason = "set by hand"
     if parts != configuration.recipe.accumulation:
-        by_hand.append((f"{configuration.run.devices} devices", {"recipe": {"accumulation": parts}}))
+        shared = f"{configuration.run.devices} devices"
+        reason = f"{shared} cut each batch into {parts} parts, the recipe into {configuration.recipe.accumulation}"
+        by_hand.append((shared, {"recipe": {"accumulation": parts}}))
         merged, origins = stack([*declared, *by_hand])
         configuration = parse(merged, source)
     keys = [key for key, _ in flatten(configuration.model_dump(mode="json"))]
     resolved = Resolved(configuration, {key: origins.get(key, "default") for key in keys})
     is_changed = by_hand and Resolved(parse(stack(declared)[0], "the protocol"), {}).deciding() != resolved.deciding()
     if is_changed or configuration.run.partial:
-        return _customize(resolved, "set by hand")
+        return _customize(resolved, reason)
     if request.division == "controlled" and not _has_backbone(declared, request.protocol):
         return _customize(resolved, f"{request.method} cannot take the protocol's encoder")
     return resolved

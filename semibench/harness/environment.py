@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import psutil
@@ -10,17 +11,19 @@ import torch
 from semibench.errors import UsageError
 from semibench.harness import processes
 
-_PACKAGES = ("semibench", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow", "detectron2")
+_PACKAGES = ("semibench", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that can change numbers, as far as installed."""
+    """Return the versions of Python and of the packages that can change numbers, as far as installed or in use."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    if (loaded := sys.modules.get("detectron2")) is not None:  # often a folder on the path, which has no metadata
+        found["detectron2"] = loaded.__version__
     return found
 
 

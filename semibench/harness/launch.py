@@ -33,6 +33,7 @@ def carry_out(orders: Sequence[Order], *, show_progress: bool) -> Iterator[tuple
     if processes.launched() > 1:
         yield from _as_one_of_many(orders, show_progress)
         return
+    processes.leave_launcher()
     for order in orders:
         prepared = prepare(order)
         folder, count = prepared.folder, prepared.configuration.run.devices

@@ -48,6 +48,12 @@ def agreed(devices: int | None) -> int | None:
     return launched()
 
 
+def leave_launcher() -> None:
+    """Forget a launcher that has started this process alone: Accelerate would take another number of threads for it."""
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        environ.pop(name, None)
+
+
 def own_device(device: str, count: int) -> str:
     """Return the device of this process of ``count`` where the run is on ``device``: of several GPUs the one of its number.
 

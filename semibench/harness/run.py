@@ -90,6 +90,8 @@ def _run(prepared: Prepared, meter: Meter) -> Result:
     if processes.is_main():
         write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
     method, weights = build_method(configuration, prepared.dataset, prepared.weights, prepared.teachers.load)
+    if meter.is_shown and configuration.division == "custom":
+        click.echo(f"division custom: {prepared.resolved.origins['division']}", err=True)
     for report in weights if meter.is_shown else ():
         click.echo(_describe(report), err=True)
     scorer = Scorer(configuration, prepared.protocol, next(iter(method.predictors().values())), device, meter)

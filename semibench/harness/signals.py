@@ -12,7 +12,7 @@ from types import FrameType
 from semibench.errors import SemibenchError
 
 OF_THE_SYSTEM = (signal.SIGTERM, signal.SIGUSR1)
-CONTINUE = "Give the same command again to continue; the result will be the same."
+CONTINUE = "Give the same command again to continue; nothing is lost."
 
 
 class InterruptedRunError(SemibenchError):

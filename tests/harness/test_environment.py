@@ -3,8 +3,10 @@
 import getpass
 import json
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -33,6 +35,15 @@ def set_devices(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_auto_takes_a_gpu_where_there_is_one(set_devices: Callable[..., None], devices: dict[str, int], chosen: str) -> None:
     set_devices(**devices)
     assert environment.choose_device("auto") == chosen
+
+
+def test_a_detectron2_that_is_a_folder_on_the_path_has_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "detectron2", raising=False)
+    assert "detectron2" not in environment.versions()
+    package = ModuleType("detectron2")
+    package.__version__ = "0.6"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "detectron2", package)
+    assert environment.versions()["detectron2"] == "0.6"
 
 
 def test_a_device_that_is_here_is_taken_as_named(set_devices: Callable[..., None]) -> None:

@@ -63,9 +63,9 @@ class Sizes(Dataset):
 class Grouped(Network):
     """Group normalization: no statistics of the batch, but a buffer that follows what the process sees."""
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self, n_classes: int, dropout: float) -> None:
         nn.Module.__init__(self)
-        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.Dropout(0.1))
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.Dropout(dropout))
         self.classifier = nn.Conv2d(8, n_classes, 1)
         self.register_buffer("seen", torch.zeros(()))
 
@@ -102,16 +102,23 @@ def recipe(**changes: object) -> Recipe:
     return Recipe.model_validate(values | changes)
 
 
-def build() -> Method:
+def build(dropout: float = 0.1) -> Method:
     torch.manual_seed(0)
-    return Supervised(Supervised.Config(), Task("sizes", Sizes.class_names, 255, (16, 16), lambda: Grouped(3)))
+    return Supervised(Supervised.Config(), Task("sizes", Sizes.class_names, 255, (16, 16), lambda: Grouped(3, dropout)))
 
 
-def fit(method: Method, seen: list[Labeled], callbacks: Sequence[Callback] = (), resume_from: Path | None = None) -> FitSummary:
+def fit(
+    method: Method,
+    seen: list[Labeled],
+    callbacks: Sequence[Callback] = (),
+    resume_from: Path | None = None,
+    accumulation: int = 2,
+) -> FitSummary:
     """Train in however many processes have met, with one thread each; note what this one has ``seen``."""
     torch.set_num_threads(1)
+    settings = recipe(accumulation=accumulation)
     split = Split([f"train_{n:03d}" for n in range(10)], ["train_099"])
-    source = BatchSource(Sizes(None), split, recipe(), Supervised.views, 0, processes.rank(), processes.count())
+    source = BatchSource(Sizes(None), split, settings, Supervised.views, 0, processes.rank(), processes.count())
 
     def batches(start: int) -> Iterator[Batch]:
         for step in range(start, STEPS):
@@ -119,22 +126,32 @@ def fit(method: Method, seen: list[Labeled], callbacks: Sequence[Callback] = (),
             seen.append(batch.labeled)
             yield batch
 
-    return NativeEngine().fit(method, batches, Plan(recipe(), STEPS, 0, "cpu"), callbacks, resume_from=resume_from)
+    return NativeEngine().fit(method, batches, Plan(settings, STEPS, 0, "cpu"), callbacks, resume_from=resume_from)
+
+
+def score(method: Method) -> dict[str, Any]:
+    dataset = Sizes(None)
+    scores = evaluate(method.predictors()["network"], dataset, dataset.ids("val"), RULE, recipe().normalization)
+    return {
+        "confusion": torch.from_numpy(scores.confusion),
+        "rows": {name: value.tolist() for name, value in vars(scores.per_image).items()},
+        "truth": scores.truth_digest,
+    }
 
 
 def train_and_score() -> dict[str, Any]:
     """Train and score in however many processes have met; return what this one knows."""
-    dataset, method, watch, seen = Sizes(None), build(), Watch(), []
-    scores = evaluate(method.predictors()["network"], dataset, dataset.ids("val"), RULE, recipe().normalization)
-    summary = fit(method, seen, [watch])
+    method, watch, seen = build(), Watch(), []
+    scored = score(method)
+    summary, plain = fit(method, seen, [watch]), build(dropout=0)
+    fit(plain, [], accumulation=processes.count())  # what each does of a batch, it does at once
     return {
+        "plain": plain.state_dict(),
         "state": method.state_dict(),
         "losses": watch.losses,
         "images": (watch.images, summary.images),
         "seen": [[labeled.seeds, labeled.image, labeled.mask] for labeled in seen],
-        "confusion": torch.from_numpy(scores.confusion),
-        "rows": {name: value.tolist() for name, value in vars(scores.per_image).items()},
-        "truth": scores.truth_digest,
+        **scored,
         "threads": torch.get_num_threads(),
     }
 
@@ -142,6 +159,12 @@ def train_and_score() -> dict[str, Any]:
 def work(meeting: str, output: Path) -> None:
     with processes.joined("cpu", meeting):
         torch.save(train_and_score(), output / f"{processes.rank()}.pt")
+
+
+def score_alone(meeting: str, output: Path) -> None:
+    with processes.joined("cpu", meeting):
+        torch.set_num_threads(1)
+        torch.save(score(build()), output / f"{processes.rank()}.pt")
 
 
 class Leave(Callback):
@@ -198,10 +221,11 @@ def test_they_see_the_samples_that_one_sees(alone: Mapping[str, Any], together: 
         assert all(torch.equal(tensor, torch.cat(parts)) for tensor, *parts in zip(whole, *shares, strict=True))
 
 
-def test_they_end_with_the_weights_of_one(alone: Mapping[str, Any], together: list[dict[str, Any]]) -> None:
-    for name, tensor in alone["state"].items():
+@pytest.mark.parametrize("kind", ["state", "plain"], ids=["of equal parts", "of a batch of four at once, without dropout"])
+def test_they_end_with_the_weights_of_one(alone: Mapping[str, Any], together: list[dict[str, Any]], kind: str) -> None:
+    for name, tensor in alone[kind].items():
         if not name.endswith("seen"):
-            difference = (together[0]["state"][name] - tensor).abs().max()
+            difference = (together[0][kind][name] - tensor).abs().max()
             assert difference <= 1e-5 * tensor.abs().max(), name
     assert together[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
 
@@ -232,8 +256,11 @@ def test_images_are_counted_over_all(alone: Mapping[str, Any], together: list[di
     assert alone["images"] == together[0]["images"] == together[1]["images"] == (4, 4 * STEPS)
 
 
-def test_each_returns_the_scores_that_one_returns(alone: Mapping[str, Any], together: list[dict[str, Any]]) -> None:
-    for one in together:
+def test_each_returns_the_scores_that_one_returns(
+    alone: Mapping[str, Any], together: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    launch.start(score_alone, (tmp_path,), 3)
+    for one in [*together, *(torch.load(tmp_path / f"{rank}.pt") for rank in range(3))]:
         assert torch.equal(one["confusion"], alone["confusion"])
         assert (one["rows"], one["truth"]) == (alone["rows"], alone["truth"])
 

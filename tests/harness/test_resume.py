@@ -16,11 +16,15 @@ import pytest
 
 from semibench.harness import checkpoint
 from semibench.harness.folder import Events, RunFolder
+from semibench.methods.networks import _detectron2
 from semibench.reports import result
 
 Call = Callable[..., tuple[int, str, str]]
 Train = Callable[..., list[str]]
 FolderOf = Callable[[Path], Path]
+
+
+needs_detectron2 = pytest.mark.skipif(not _detectron2.is_usable(), reason="Detectron2 is not installed")
 
 
 def same_outcome(first: Path, second: Path) -> None:
@@ -140,13 +144,20 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1], ids=["killed", "warned"])
+@pytest.mark.parametrize(
+    ("number", "engine"),
+    [
+        pytest.param(signal.SIGKILL, "native", id="killed"),
+        pytest.param(signal.SIGKILL, "detectron2", id="killed under detectron2", marks=needs_detectron2),
+        pytest.param(signal.SIGUSR1, "native", id="warned"),
+    ],
+)
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
-    tmp_path: Path, call: Call, start: Callable[..., Any], number: int, train: Train, folder_of: FolderOf
+    tmp_path: Path, call: Call, start: Callable[..., Any], number: int, engine: str, train: Train, folder_of: FolderOf
 ) -> None:
     steps = 60
-    assert call(*train(tmp_path / "whole", steps=steps))[0] == 0
-    process = start(train(tmp_path / "stopped", "--set", "run.threads=1", steps=steps))
+    assert call(*train(tmp_path / "whole", "--engine", "native", steps=steps))[0] == 0
+    process = start(train(tmp_path / "stopped", "--engine", engine, "--set", "run.threads=1", steps=steps))
     until(lambda: len(list((tmp_path / "stopped").glob("*/*/*/checkpoints/last.pt"))) == 1, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
@@ -156,7 +167,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
         assert process.returncode == 75
         assert "Give the same command again to continue" in errors
         assert json.loads((folder / "status.json").read_text())["status"] == "running"
-    assert call(*train(tmp_path / "stopped", steps=steps))[0] == 0
+    assert call(*train(tmp_path / "stopped", "--engine", engine, steps=steps))[0] == 0
     same_outcome(folder_of(tmp_path / "whole"), folder)
     events = Events(folder / "events.jsonl").read()
     assert sum(event["event"] == "resumed" for event in events) == 1

@@ -1,5 +1,6 @@
 """How processes share a recipe's batch, and what that makes of the run."""
 
+import os
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from semibench.errors import RunFailedError, UsageError
-from semibench.harness import processes, sharing, streaming
+from semibench.harness import launch, processes, sharing, streaming
 from semibench.harness.configure import Request, resolve
 from semibench.harness.conformance.subject import Subject
 from semibench.harness.evaluate import evaluate
@@ -41,6 +42,7 @@ def test_filled_in_parts_are_another_recipe_and_say_whence_they_come() -> None:
     resolved = resolve(Request("supervised", load("shapes-16"), settings=("run.devices=4",)))
     assert (resolved.configuration.recipe.accumulation, resolved.configuration.division) == (4, "custom")
     assert resolved.origins["recipe.accumulation"] == "4 devices"
+    assert resolved.origins["division"] == "4 devices cut each batch into 4 parts, the recipe into 1"
     assert resolved.configuration.recipe.batch == load("shapes-16").recipe.batch
     assert resolved.configuration.recipe.optimizer == load("shapes-16").recipe.optimizer
 
@@ -85,6 +87,13 @@ def test_a_launcher_decides_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processes.agreed(None) == processes.agreed(4) == 4
     with pytest.raises(UsageError, match="--devices 2 in one of 4 launched processes"):
         processes.agreed(2)
+
+
+def test_a_launcher_of_one_process_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, number)
+    assert list(launch.carry_out([], show_progress=False)) == []
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"} & set(os.environ)  # Accelerate looks at each of them
 
 
 class Strongest(nn.Module):

@@ -66,7 +66,7 @@ def command(
     \b
     semibench run --method fixmatch --protocol shapes-48 --seed 0-4
     semibench run --method supervised --protocol camvid-37@hash0 --data-root DATA --set recipe.steps=60
-    semibench run --method unimatch --protocol voc-92 --division published --devices 4
+    semibench run --method semivl --protocol voc-92 --devices 4
     """
     from semibench.harness import launch, processes
     from semibench.harness.prepare import Order

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from semibench.harness import cost
+from semibench.harness.catalogs import register as register  # for Detectron2's own users, who look for it here
 from semibench.harness.engines._training import Training, use_device
 from semibench.harness.engines.base import Batches, Callback, Engine, FitSummary, Plan
 from semibench.methods.method import Batch, Method, StepOutput

@@ -160,6 +160,17 @@ def test_a_method_trains_under_a_simple_trainer_set_up_by_hand(detectron2: Calla
 
 
 @pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("moment", [1, 3, 5])
+def test_a_run_that_it_resumes_equals_an_uninterrupted_one(tmp_path: Path, moment: int) -> None:
+    path = tmp_path / "checkpoint.pt"
+    whole = Trained(Detectron2Engine, "mean_teacher", steps=6, record=Record(moment, path))
+    rest = Trained(Detectron2Engine, "mean_teacher", steps=6, resume_from=path)
+    assert len(rest.record.steps) == 6 - moment
+    rest.record.steps = whole.record.steps[:moment] + rest.record.steps
+    assert_same(whole, rest)
+
+
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_may_change_engines_twice(tmp_path: Path, precision: str) -> None:
     whole = Trained(NativeEngine, "mean_teacher", steps=6, precision=precision)
