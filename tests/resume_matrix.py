@@ -1,9 +1,10 @@
 """Breaks trainings in every way at random moments, resumes them, and holds the outcome against an uninterrupted run.
 
-    python -m tests.resume_matrix [--engine NAME ...] [--resume-with NAME] [--moments 10]
+    python -m tests.resume_matrix [--pair native:detectron2 ...] [--moments 10]
 
 Every run is the command line's, in a forked process of its own, on 24 steps of ``shapes-16``. Moments follow from a seed and
-finished cells are kept, so a repeated call goes on where it was stopped. Writes ``docs/measurements/resume-matrix.md``.
+finished cells are kept with machine and date, so a repeated call goes on where it was stopped. The whole matrix is written to
+``docs/measurements/resume-matrix.md``, a part of it to the work folder.
 """
 
 import contextlib
@@ -26,9 +27,11 @@ from semibench.harness import environment
 from semibench.harness.cli import main
 from semibench.harness.loading import BatchSource
 from semibench.harness.progress import Meter
+from semibench.methods.networks import _detectron2
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "measurements" / "resume-matrix.md"
+PAIRS = (("native", "native"), ("detectron2", "detectron2"), ("native", "detectron2"))  # the engines before and after
 METHODS = ("fixmatch", "mean_teacher")  # one of them with a moving average
 FAULTS = ("SIGKILL", "SIGTERM", "exception in the loader", "disk full")
 STEPS = 24
@@ -153,7 +156,16 @@ def examine(cell: Cell, expected: dict[str, object], folder: Path) -> dict[str, 
     resumed.join()
     is_equal = resumed.exitcode == 0 and outcome(folder) == expected
     shutil.rmtree(folder, ignore_errors=True)
-    return {**cell._asdict(), "step": cell.step, "code": code, "saved": status["step"], "over": was_over, "equal": is_equal}
+    found_out = {"step": cell.step, "code": code, "saved": status["step"], "over": was_over, "equal": is_equal}
+    return {**cell._asdict(), **found_out, **circumstances()}
+
+
+def circumstances() -> dict[str, str]:
+    """Return where and when a cell is filled."""
+    described, versions = environment.describe(), environment.versions()
+    machine = f"{described['processor']}, {described['cores']} cores, {int(described['memory']) / 1e9:.0f} GB"
+    named = f"Python {versions['python']}, torch {versions['torch']}"
+    return {"machine": machine, "versions": named, "date": str(datetime.date.today())}
 
 
 def remembered(file: Path) -> Iterator[dict[str, object]]:
@@ -172,8 +184,6 @@ def reference(method: str, engine: str, work: Path) -> dict[str, object]:
 
 
 def render(rows: list[dict[str, object]], given: str) -> str:
-    described, versions = environment.describe(), environment.versions()
-    machine = f"{described['processor']}, {described['cores']} cores, {int(described['memory']) / 1e9:.0f} GB"
     groups: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for row in rows:
         engines = " then ".join(dict.fromkeys((str(row["engine"]), str(row["resumed_with"]))))
@@ -186,9 +196,7 @@ def render(rows: list[dict[str, object]], given: str) -> str:
         lines.append(f"| {engines} | {method} | {fault} | {codes} | {steps} | {saved} | {equal} |")
     return TEMPLATE.format(
         command=given,
-        machine=machine,
-        versions=f"Python {versions['python']}, torch {versions['torch']}",
-        date=datetime.date.today(),
+        **{key: " and ".join(sorted({str(row[key]) for row in rows})) for key in ("machine", "versions", "date")},
         steps=STEPS,
         over=sum(bool(row["over"]) for row in rows),
         count=len(rows),
@@ -217,19 +225,20 @@ failed. The fault came after the end in {over} of {count} runs.
 
 
 @click.command()
-@click.option("--engine", "engines", multiple=True, default=("native",), show_default=True)
-@click.option("--resume-with", help="Another engine, which takes over.  [default: the same]")
+@click.option("--pair", "wanted", multiple=True, metavar="BEFORE:AFTER", help="Engines.  [default: all that are there]")
 @click.option("--method", "methods", multiple=True, default=METHODS, show_default=True)
 @click.option("--moments", default=10, show_default=True, help="Random moments a fault.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("study/resume-matrix"), show_default=True)
-def command(engines: tuple[str, ...], resume_with: str | None, methods: tuple[str, ...], moments: int, work: Path) -> None:
+def command(wanted: tuple[str, ...], methods: tuple[str, ...], moments: int, work: Path) -> None:
     """Fill the matrix and write its page; exit 1 when a resumed run ends otherwise."""
     work.mkdir(parents=True, exist_ok=True)
     file = work / "cells.jsonl"
+    there = [pair for pair in PAIRS if "detectron2" not in pair or _detectron2.is_usable()]
+    pairs = [tuple(pair.split(":", 1)) for pair in wanted] or there
     cells = [
-        Cell(engine, resume_with or engine, method, fault, moment)
+        Cell(*pair, method, fault, moment)
         for moment in range(moments)
-        for engine in engines
+        for pair in pairs
         for method in methods
         for fault in FAULTS
     ]
@@ -243,10 +252,11 @@ def command(engines: tuple[str, ...], resume_with: str | None, methods: tuple[st
                 done[cell] = examine(cell, outcomes[cell.engine, cell.method], work / "cell")
                 with file.open("a") as log:
                     log.write(json.dumps(done[cell]) + "\n")
-    rows = list(done.values())  # those of other calls too: a page for all engines
-    PAGE.write_text(render(rows, "make resume-matrix"), encoding="utf-8")
+    rows = [done[cell] for cell in cells]
+    page = PAGE if len(pairs) == len(PAIRS) else work / PAGE.name
+    page.write_text(render(rows, "make resume-matrix"), encoding="utf-8")
     unequal = sum(not row["equal"] for row in rows)
-    click.echo(f"{len(rows) - unequal} of {len(rows)} resumed runs are equal to the bit; see {PAGE.relative_to(ROOT)}")
+    click.echo(f"{len(rows) - unequal} of {len(rows)} resumed runs are equal to the bit; see {page}")
     raise SystemExit(bool(unequal))
 
 
