@@ -54,6 +54,11 @@ class Group:
         return first.protocol, first.method, first.backbone, first.division
 
     @property
+    def identity(self) -> str:
+        """Digest of what decides its numbers, apart from the label and the seeds; unlike ``config``, of no other group."""
+        return digest_json(_identity(self.first))
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds, ascending."""
         return tuple(result.seed for result in self.results)
@@ -109,7 +114,8 @@ def group(results: Iterable[Result]) -> list[Group]:
     _refuse_mixed(ordered)
     buckets: dict[tuple[str, ...], list[Result]] = {}
     for result in ordered:
-        buckets.setdefault((*Group((result,)).label, digest_json(_identity(result))), []).append(result)
+        one = Group((result,))
+        buckets.setdefault((*one.label, one.identity), []).append(result)
     groups = [Group(tuple(bucket)) for _, bucket in sorted(buckets.items())]
     for one in groups:
         _refuse_repeated_seeds(one)

@@ -125,9 +125,9 @@ COLUMNS: Mapping[str, ColumnKind] = {
     ),
     "miou": ColumnKind(
         "mIoU (%)",
-        ("miou_mean", "miou_std", "miou_by_seed"),
-        lambda group: (*group.miou, " ".join(repr(result.miou) for result in group.results)),
-        lambda mean, std, _: percent(mean, std),
+        ("miou_mean", "miou_std", "miou_by_seed", "identity"),  # of whose scores: a later table finds the row by it
+        lambda group: (*group.miou, " ".join(repr(result.miou) for result in group.results), group.identity),
+        lambda mean, std, *_: percent(mean, std),
         is_descending=True,
     ),
     "parameters": _number("Parameters (M)", "parameters", 1e6, _of_first(lambda cost: cost.parameters)),
