@@ -59,6 +59,11 @@ class Group:
         return digest_json(_identity(self.first))
 
     @property
+    def weights(self) -> tuple[str, ...]:
+        """Digests of the weight files that it started from, sorted."""
+        return tuple(sorted(weights.sha256 for weights in self.first.weights))
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds, ascending."""
         return tuple(result.seed for result in self.results)
@@ -88,6 +93,13 @@ class Group:
 def conditions(provenance: Provenance) -> tuple[str, str, int, int, bool]:
     """Return what must be equal wherever costs are averaged or compared."""
     return provenance.device, provenance.machine, provenance.threads, provenance.processes, provenance.compiled
+
+
+def training_conditions(one: Group) -> tuple[str, ...]:
+    """Return what must be equal wherever scores are compared: backbone, division, weights, recipes that were set by hand."""
+    first = one.first
+    recipe = first.digests.recipe if first.division == "custom" else ""
+    return first.backbone, first.division, recipe, *one.weights
 
 
 def agree(speeds: Sequence[float]) -> bool:
