@@ -48,8 +48,8 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     Raises UsageError for an unknown column or protocol, DataError when there is nothing to show, NotConformantError when
     results of one protocol were not measured alike.
     """
-    _check_columns(selection)
     chosen = _choose(collection, selection.protocols)
+    _check_columns(selection, _class_names(chosen))
     if not chosen.results:
         states = f"; {len(chosen.left_out)} not complete" if chosen.left_out else ""
         raise DataError(
@@ -66,14 +66,23 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     return Comparison(tables, tuple(run for run in chosen.left_out if run.protocol not in shown), rows)
 
 
-def _check_columns(selection: Selection) -> None:
-    sortable = (*COLUMNS, *score_columns.COLUMNS, score_columns.IMAGES, *(baseline.KEYS if selection.baseline else ()))
-    for name, known in (
-        *((name, (*sortable, score_columns.CLASSES)) for name in selection.columns),
-        (selection.sort, sortable),
+def _class_names(collection: Collection) -> list[str]:
+    """Return the classes of all protocols, each name once."""
+    by_protocol = {result.protocol: result.class_names for result in collection.results}
+    return list(dict.fromkeys(name for names in by_protocol.values() for name in names))
+
+
+def _check_columns(selection: Selection, class_names: Sequence[str]) -> None:
+    single = (*COLUMNS, *score_columns.COLUMNS, score_columns.IMAGES, *(baseline.KEYS if selection.baseline else ()))
+    of_classes = score_columns.class_keys(class_names)
+    sortable = (*single, *(key for keys in of_classes.values() for key in keys))
+    for name, known, shown in (
+        *((name, (*sortable, *of_classes), (*single, *of_classes)) for name in selection.columns),
+        (selection.sort, sortable, single),
     ):
         if name not in known:
-            raise unknown("column", name, known, f"Columns: {', '.join(known)}; with --baseline: {', '.join(baseline.KEYS)}.")
+            listed = f"{', '.join(shown)}; of one class: iou:<class>, boundary:<class>"
+            raise unknown("column", name, known, f"Columns: {listed}; with --baseline: {', '.join(baseline.KEYS)}.")
 
 
 def _choose(collection: Collection, protocols: Sequence[str]) -> Collection:
@@ -94,19 +103,17 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
     """Return the table of ``groups``, and them in the order of its rows."""
     method, images = selection.baseline, Images(collection.folders)
     compared = baseline.compare(groups, method, images) if method else []
-    classes = score_columns.of_classes(groups[0].first.class_names)
+    of_classes = score_columns.class_keys(groups[0].first.class_names)
     kinds = {
         **COLUMNS,
         **score_columns.COLUMNS,
-        **classes,
+        **score_columns.of_classes(_class_names(collection), images),
         score_columns.IMAGES: score_columns.over_images(images),
         **(baseline.columns(groups, method, compared) if method else {}),
     }
     ordered = _sorted(groups, kinds[selection.sort])
     compared = [compared[groups.index(one)] for one in ordered] if method else []
-    keys = [
-        part for key in _keys(ordered, selection, compared) for part in (classes if key == score_columns.CLASSES else (key,))
-    ]
+    keys = [part for key in _keys(ordered, selection, compared) for part in of_classes.get(key, (key,))]
     cells = [_emphasized(key, [_cell(kinds[key], one) for one in ordered]) for key in keys]
     first = ordered[0].first
     statistics = (

@@ -41,7 +41,7 @@ def _refuse_no_number(_: click.Context, parameter: click.Parameter, value: float
 @click.option("--format", "format_name", default="markdown", show_default=True, help="markdown, html, latex, csv or json.")
 @click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times.")
 @click.option("--sort", default="miou", show_default=True, help="Column to sort by, best first.")
-@click.option("--columns", default="", help="Columns to show, separated by commas, in this order.")
+@click.option("--columns", default="", help="Columns to show, separated by commas, in this order; of one class: iou:<class>.")
 @click.option(
     "--baseline",
     default="",

@@ -127,6 +127,7 @@ def test_a_document_of_hostile_names_compiles_as_it_is(tmp_path):
 @NEEDS_TEX
 def test_a_table_with_every_column_compiles(make_result, tmp_path):
     results = [make_result(method=method, seed=seed) for method in ("fixmatch", "supervised") for seed in range(3)]
-    columns = (*columns_module.COLUMNS, *score_columns.COLUMNS, *baseline.KEYS, score_columns.CLASSES, score_columns.IMAGES)
+    of_classes = score_columns.CLASSES, score_columns.BOUNDARIES
+    columns = (*columns_module.COLUMNS, *score_columns.COLUMNS, *baseline.KEYS, *of_classes, score_columns.IMAGES)
     tables = build(Collection(tuple(results)), Selection(columns=columns, baseline="supervised")).tables
     assert _compile(render(tables), tmp_path).startswith(b"%PDF")
