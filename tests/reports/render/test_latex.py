@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -115,6 +116,32 @@ def _compile(latex, folder):
     assert run.returncode == 0, run.stdout[-2000:]
     assert "Overfull" not in run.stdout
     return (folder / "table.pdf").read_bytes()
+
+
+def test_a_long_table_is_set_in_parts_that_each_have_the_heading():
+    latex = render([_table(*(f"method {row}" for row in range(81)))])
+    captions = re.findall(r"\\caption{(.*)}", latex)
+    assert captions == [rf"voc-92\_x (rows {rows} of 81)" for rows in ("1 to 40", "41 to 80", "81 to 81")]
+    assert latex.count("Method & mIoU (\\%)") == 3
+    assert latex.count("50 \\% of it.") == 1
+    assert [latex.count(f"method {row} &") for row in range(81)] == [1] * 81
+
+
+def test_a_table_without_rows_has_its_heading():
+    assert render([_table()]).count("Method & mIoU (\\%)") == 1
+
+
+@NEEDS_TEX
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is not installed")
+@pytest.mark.parametrize("note", ["A note.", "A long note. " * 900], ids=["short note", "a note of pages"])
+def test_every_row_of_a_long_table_reaches_the_page(tmp_path, note):
+    table = _table(*(f"Äg row{row:03}." for row in range(205)))
+    _compile(render([replace(table, notes=(note, "The last note."))] * 2), tmp_path)
+    command = ["pdftotext", "-layout", "table.pdf", "-"]
+    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert [text.count(f"row{row:03}.") for row in range(205)] == [2] * 205
+    assert len(re.findall(r"51\.23 +± 0\.50", text)) == 2 * 205
+    assert text.count("The last note.") == 2
 
 
 @NEEDS_TEX
