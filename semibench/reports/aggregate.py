@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import fmean, stdev
 from typing import Any, NamedTuple  # JSON values have no narrower type
@@ -18,6 +18,9 @@ from semibench.reports.result import Provenance, Result
 UNKNOWN = "unknown"  # backbone of label maps whose scorer named none
 _LOADED = 1.5  # seeds that are further apart had unlike shares of their machine
 AGREEMENT = f"no seeds disagree by more than a factor of {_LOADED}, as on a loaded machine"
+DISPUTED = (
+    f"disagree by more than a factor of {_LOADED}, as on a loaded machine, though they are of one network, measured alike"
+)
 _MAX_LABEL = 60  # characters
 _MAX_NAMES = 3
 
@@ -41,6 +44,7 @@ class Group:
 
     results: tuple[Result, ...]
     config: str = ""  # what tells the group from others with the same label
+    is_disputed: bool = False  # a row with a network of the same size, measured alike, says that it is faster or slower
 
     @property
     def first(self) -> Result:
@@ -80,7 +84,12 @@ class Group:
 
     @property
     def images_per_second(self) -> float | None:
-        """Mean over seeds; None when it was not measured for all of them alike, or they disagree."""
+        """Mean over seeds; None when it was not measured for all of them alike, or they or other rows disagree."""
+        return None if self.is_disputed else self.measured_speed
+
+    @property
+    def measured_speed(self) -> float | None:
+        """Images per second, whatever other rows say."""
         timed = [(result.cost.latency, result.provenance) for result in self.results if result.cost]
         measured = [(latency, by) for latency, by in timed if latency is not None]
         alike = {(cost.batch, cost.size, *conditions(by)) for cost, by in measured}
@@ -132,7 +141,7 @@ def group(results: Iterable[Result]) -> list[Group]:
     for one in groups:
         _refuse_repeated_seeds(one)
         _refuse_repeated_labels(one)
-    return _told_apart(groups)
+    return _disputed(_told_apart(groups))
 
 
 def scores_by_seed(groups: Sequence[Group]) -> NDArray[np.float64]:
@@ -176,6 +185,26 @@ def _told_apart(groups: Sequence[Group]) -> list[Group]:
     for one in groups:
         labels.setdefault(one.label, []).append(one)
     return [Group(one.results, config) for alike in labels.values() for one, config in zip(alike, _configs(alike), strict=True)]
+
+
+def _disputed(groups: Sequence[Group]) -> list[Group]:
+    """Mark the groups of one protocol and network, measured alike, whose speeds are too far apart to be its own."""
+    alike: dict[tuple[object, ...], list[float]] = {}
+    for one in groups:
+        if one.measured_speed is not None:
+            alike.setdefault(_clock(one), []).append(one.measured_speed)
+    return [replace(one, is_disputed=not agree(alike.get(_clock(one), ()))) for one in groups]
+
+
+def _clock(one: Group) -> tuple[object, ...]:
+    cost = one.first.cost
+    if cost is None or cost.latency is None:
+        return ()
+    return (
+        one.first.protocol,
+        *(cost.macs, cost.parameters, cost.latency.batch, cost.latency.size),
+        *conditions(one.first.provenance),
+    )
 
 
 def _configs(alike: Sequence[Group]) -> list[str]:

@@ -195,6 +195,8 @@ def _opponent(one: Group, groups: Sequence[Group], method: str) -> int | None:
 
 
 def _step_time(one: Group, other: Group) -> float | None:
+    if one.is_disputed and other.is_disputed:
+        return None
     common = set(one.seeds) & set(other.seeds)
     ours, theirs = ([result for result in group.results if result.seed in common] for group in (one, other))
     machines = {conditions(result.provenance) for result in ours + theirs}

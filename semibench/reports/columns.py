@@ -140,7 +140,7 @@ COLUMNS: Mapping[str, ColumnKind] = {
         "Latency (ms)",
         "latency_p50",
         1e-3,
-        _over_seeds(_p50),
+        lambda group: None if group.is_disputed else _mean(group, _of_cost(_p50)),
     ),
     "memory": _number("Memory (GiB)", "peak_memory", 2**30, _over_seeds(lambda cost: cost.peak_memory)),
     "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _mean(group, seconds_per_step)),

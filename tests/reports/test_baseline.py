@@ -137,6 +137,12 @@ def test_cost_is_left_out_where_seeds_disagree_as_on_a_loaded_machine(runs, time
     assert _by_method([*ours[:3], timed(136.0, seed=3), *theirs])["fixmatch"].step_time is None
 
 
+def test_cost_is_left_out_between_rows_whose_speeds_disagree_though_they_have_one_network(timed):
+    theirs = timed(method="supervised", images_per_second=100.0)
+    for speed, expected in ((149.0, 3.0), (151.0, None)):
+        assert _by_method([timed(90.0, images_per_second=speed), theirs])["fixmatch"].step_time == expected
+
+
 def _table(results, **selection):
     [table] = build(Collection(tuple(results)), Selection(baseline="supervised", **selection)).tables
     return table
