@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any  # values of one column can be ordered, whichever type they have
 
 from semibench.errors import DataError, unknown
-from semibench.reports import baseline, ledger, reported, score_columns, ties
+from semibench.reports import baseline, ledger, partitions, reported, score_columns, ties
 from semibench.reports.aggregate import Group, group
 from semibench.reports.baseline import Against
 from semibench.reports.columns import COLUMNS, DEFAULT, ColumnKind
@@ -35,11 +35,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One table for each protocol, sorted by name, and the runs of protocols without any complete run."""
+    """One table for each protocol, sorted by name, those over partitions, and the runs of protocols without a complete run."""
 
     tables: tuple[Table, ...]
     without_table: tuple[RunSummary, ...]
-    rows: tuple[tuple[Group, ...], ...] = ()  # for each table, what its measured rows are made of, in their order
+    rows: tuple[tuple[Group, ...], ...] = ()  # for each table of one protocol, what its measured rows are made of, in order
 
 
 def build(collection: Collection, selection: Selection) -> Comparison:
@@ -59,9 +59,11 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     methods = {result.method for result in chosen.results}
     if selection.baseline and selection.baseline not in methods:
         raise unknown("method", selection.baseline, methods, "Only a method with a complete run can be the baseline.")
-    by_protocol = groupby(group(chosen.results), lambda one: one.first.protocol)
-    sections = [_table(list(groups), chosen, selection) for _, groups in by_protocol]
-    tables, rows = tuple(table for table, _ in sections), tuple(tuple(ordered) for _, ordered in sections)
+    by_protocol = [list(groups) for _, groups in groupby(group(chosen.results), lambda one: one.first.protocol)]
+    sections = [_table(groups, chosen, selection) for groups in by_protocol]
+    over_partitions = partitions.tables(by_protocol)
+    tables = (*(table for table, _ in sections), *over_partitions)
+    rows = (*(tuple(ordered) for _, ordered in sections), *(() for _ in over_partitions))
     shown = {table.title for table in tables}
     return Comparison(tables, tuple(run for run in chosen.left_out if run.protocol not in shown), rows)
 

@@ -111,22 +111,20 @@ def families(groups: Iterable[Group]) -> list[Family]:
     kinds: dict[tuple[str, ...], dict[_Key, list[tuple[int, Group]]]] = {}
     complete = []
     for one in groups:
-        partition = _partition(one)
-        if partition is None:
+        found = partition(one)
+        if found is None:
             continue
-        labels, family = partition
+        labels, family = found
         if family == "all":
             complete.append((labels, one))
         else:
-            insort(
-                kinds.setdefault((*_scoring(one), family), {}).setdefault(_key(one), []), (labels, one), key=lambda at: at[0]
-            )
-    for (*scoring, _), named in kinds.items():
+            insort(kinds.setdefault((*scoring(one), family), {}).setdefault(_key(one), []), (labels, one), key=lambda at: at[0])
+    for (*alike, _), named in kinds.items():
         for labels, one in complete:
-            if _scoring(one) == tuple(scoring) and _key(one) in named:
+            if scoring(one) == tuple(alike) and _key(one) in named:
                 named[_key(one)].append((labels, one))
-    found = [Family(key[0], key[-1], _curves(named)) for key, named in sorted(kinds.items())]
-    return [family for family in found if family.curves]
+    every = [Family(key[0], key[-1], _curves(named)) for key, named in sorted(kinds.items())]
+    return [family for family in every if family.curves]
 
 
 def _curves(named: Mapping[_Key, Sequence[tuple[int, Group]]]) -> tuple[Curve, ...]:
@@ -134,7 +132,7 @@ def _curves(named: Mapping[_Key, Sequence[tuple[int, Group]]]) -> tuple[Curve, .
     return tuple(curve for curve in curves if len(curve.groups) > 1)
 
 
-def _partition(one: Group) -> tuple[int, str] | None:
+def partition(one: Group) -> tuple[int, str] | None:
     """Return number of labels and family; None for a protocol that is unknown, or was scored on a part of its images."""
     try:
         protocol = load(one.first.protocol)
@@ -146,7 +144,8 @@ def _partition(one: Group) -> tuple[int, str] | None:
     return protocol.sizes[0], protocol.family
 
 
-def _scoring(one: Group) -> tuple[str, str, str]:
+def scoring(one: Group) -> tuple[str, str, str]:
+    """Return what must be equal wherever scores on several protocols are compared: data set, evaluation rule, truth masks."""
     return one.first.dataset, one.first.digests.evaluation, one.first.digests.truth
 
 

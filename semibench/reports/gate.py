@@ -9,6 +9,7 @@ from typing import Any, Literal  # JSON values have no narrower type
 import numpy as np
 
 from semibench.errors import DataError
+from semibench.reports.partitions import FACT
 from semibench.reports.render import json as json_format
 from semibench.reports.render.table import Table
 from semibench.reports.statistics import LEVEL, MIN_SEEDS, holm, student
@@ -93,6 +94,8 @@ def _noise(differences: list[float], p: float) -> str:
 
 def _rows(document: Any) -> Iterator[Row]:
     for table in document["tables"]:
+        if FACT in table:  # means over partitions, each of which has a table of its own
+            continue
         for row in table["rows"]:
             if row.get("reported_miou") is None:  # what others report is no result
                 facts = {key: table[key] for key in ("protocol", *_DIGESTS)}
