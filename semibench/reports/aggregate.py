@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import fmean, stdev
 from typing import Any, NamedTuple  # JSON values have no narrower type
@@ -18,6 +18,9 @@ from semibench.reports.result import Provenance, Result
 UNKNOWN = "unknown"  # backbone of label maps whose scorer named none
 _LOADED = 1.5  # seeds that are further apart had unlike shares of their machine
 AGREEMENT = f"no seeds disagree by more than a factor of {_LOADED}, as on a loaded machine"
+DISPUTED = (
+    f"disagree by more than a factor of {_LOADED}, as on a loaded machine, though they are of one network, measured alike"
+)
 _MAX_LABEL = 60  # characters
 _MAX_NAMES = 3
 
@@ -41,6 +44,7 @@ class Group:
 
     results: tuple[Result, ...]
     config: str = ""  # what tells the group from others with the same label
+    is_disputed: bool = False  # a row with a network of the same size, measured alike, says that it is faster or slower
 
     @property
     def first(self) -> Result:
@@ -52,6 +56,16 @@ class Group:
         """Protocol, method, backbone, division: what a table shows of a configuration."""
         first = self.first
         return first.protocol, first.method, first.backbone, first.division
+
+    @property
+    def identity(self) -> str:
+        """Digest of what decides its numbers, apart from the label and the seeds; unlike ``config``, of no other group."""
+        return digest_json(_identity(self.first))
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Digests of the weight files that it started from, sorted."""
+        return tuple(sorted(weights.sha256 for weights in self.first.weights))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -70,7 +84,12 @@ class Group:
 
     @property
     def images_per_second(self) -> float | None:
-        """Mean over seeds; None when it was not measured for all of them alike, or they disagree."""
+        """Mean over seeds; None when it was not measured for all of them alike, or they or other rows disagree."""
+        return None if self.is_disputed else self.measured_speed
+
+    @property
+    def measured_speed(self) -> float | None:
+        """Images per second, whatever other rows say."""
         timed = [(result.cost.latency, result.provenance) for result in self.results if result.cost]
         measured = [(latency, by) for latency, by in timed if latency is not None]
         alike = {(cost.batch, cost.size, *conditions(by)) for cost, by in measured}
@@ -83,6 +102,13 @@ class Group:
 def conditions(provenance: Provenance) -> tuple[str, str, int, int, bool]:
     """Return what must be equal wherever costs are averaged or compared."""
     return provenance.device, provenance.machine, provenance.threads, provenance.processes, provenance.compiled
+
+
+def training_conditions(one: Group) -> tuple[str, ...]:
+    """Return what must be equal wherever scores are compared: backbone, division, weights, recipes that were set by hand."""
+    first = one.first
+    recipe = first.digests.recipe if first.division == "custom" else ""
+    return first.backbone, first.division, recipe, *one.weights
 
 
 def agree(speeds: Sequence[float]) -> bool:
@@ -109,12 +135,13 @@ def group(results: Iterable[Result]) -> list[Group]:
     _refuse_mixed(ordered)
     buckets: dict[tuple[str, ...], list[Result]] = {}
     for result in ordered:
-        buckets.setdefault((*Group((result,)).label, digest_json(_identity(result))), []).append(result)
+        one = Group((result,))
+        buckets.setdefault((*one.label, one.identity), []).append(result)
     groups = [Group(tuple(bucket)) for _, bucket in sorted(buckets.items())]
     for one in groups:
         _refuse_repeated_seeds(one)
         _refuse_repeated_labels(one)
-    return _told_apart(groups)
+    return _disputed(_told_apart(groups))
 
 
 def scores_by_seed(groups: Sequence[Group]) -> NDArray[np.float64]:
@@ -158,6 +185,26 @@ def _told_apart(groups: Sequence[Group]) -> list[Group]:
     for one in groups:
         labels.setdefault(one.label, []).append(one)
     return [Group(one.results, config) for alike in labels.values() for one, config in zip(alike, _configs(alike), strict=True)]
+
+
+def _disputed(groups: Sequence[Group]) -> list[Group]:
+    """Mark the groups of one protocol and network, measured alike, whose speeds are too far apart to be its own."""
+    alike: dict[tuple[object, ...], list[float]] = {}
+    for one in groups:
+        if one.measured_speed is not None:
+            alike.setdefault(_clock(one), []).append(one.measured_speed)
+    return [replace(one, is_disputed=not agree(alike.get(_clock(one), ()))) for one in groups]
+
+
+def _clock(one: Group) -> tuple[object, ...]:
+    cost = one.first.cost
+    if cost is None or cost.latency is None:
+        return ()
+    return (
+        one.first.protocol,
+        *(cost.macs, cost.parameters, cost.latency.batch, cost.latency.size),
+        *conditions(one.first.provenance),
+    )
 
 
 def _configs(alike: Sequence[Group]) -> list[str]:

@@ -7,7 +7,16 @@ from statistics import fmean
 
 import numpy as np
 
-from semibench.reports.aggregate import AGREEMENT, UNKNOWN, Group, agree, conditions, names, scores_by_seed
+from semibench.reports.aggregate import (
+    AGREEMENT,
+    UNKNOWN,
+    Group,
+    agree,
+    conditions,
+    names,
+    scores_by_seed,
+    training_conditions,
+)
 from semibench.reports.columns import MISSING, ColumnKind, seconds_per_step, signed, significant
 from semibench.reports.over_images import INDEPENDENT, Difference, Images
 from semibench.reports.render.table import Raw
@@ -104,9 +113,10 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     rows = list(zip(names(groups), compared, strict=True))
     tested = [(name, against.p) for name, against in rows if against.p is not None]
     yield (
-        f"vs {method}: mIoU minus that of {method} with the same backbone and division, paired by seed, the mean over common "
-        f"seeds in percentage points, with Student's interval. p over seeds: paired t-test, after Holm over {len(tested)} of "
-        "them. Both are about training again, on the same images."
+        f"vs {method}: mIoU minus that of {method} with the same backbone, division and weights to start from, in custom with "
+        "the same recipe, too; paired by seed, the mean over common seeds in percentage points, with Student's interval. "
+        f"p over seeds: paired t-test, after Holm over {len(tested)} of them. Both are about training again, on the same "
+        "images."
     )
     undecided = [name for name, against in rows if 0 < against.pairs < MIN_SEEDS]
     if undecided:
@@ -169,22 +179,24 @@ def _image_p(against: Against) -> tuple[float | None]:
 
 
 def _opponent(one: Group, groups: Sequence[Group], method: str) -> int | None:
-    """Return the place of the baseline's row of the same known backbone and division, if need be of the same recipe, too."""
+    """Return the place of the baseline's row made under the same conditions, if need be with the same recipe, too."""
     if one.first.method == method:
         return groups.index(one)
     if one.first.backbone == UNKNOWN:
         return None
-    rows = [row for row, other in enumerate(groups) if other.first.method == method and _conditions(other) == _conditions(one)]
+    rows = [
+        row
+        for row, other in enumerate(groups)
+        if other.first.method == method and training_conditions(other) == training_conditions(one)
+    ]
     if len(rows) > 1:
         rows = [row for row in rows if groups[row].first.digests.recipe == one.first.digests.recipe]
     return rows[0] if len(rows) == 1 else None
 
 
-def _conditions(one: Group) -> tuple[str, str]:
-    return one.first.backbone, one.first.division
-
-
 def _step_time(one: Group, other: Group) -> float | None:
+    if one.is_disputed and other.is_disputed:
+        return None
     common = set(one.seeds) & set(other.seeds)
     ours, theirs = ([result for result in group.results if result.seed in common] for group in (one, other))
     machines = {conditions(result.provenance) for result in ours + theirs}

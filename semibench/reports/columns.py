@@ -125,9 +125,9 @@ COLUMNS: Mapping[str, ColumnKind] = {
     ),
     "miou": ColumnKind(
         "mIoU (%)",
-        ("miou_mean", "miou_std", "miou_by_seed"),
-        lambda group: (*group.miou, " ".join(repr(result.miou) for result in group.results)),
-        lambda mean, std, _: percent(mean, std),
+        ("miou_mean", "miou_std", "miou_by_seed", "identity"),  # of whose scores: a later table finds the row by it
+        lambda group: (*group.miou, " ".join(repr(result.miou) for result in group.results), group.identity),
+        lambda mean, std, *_: percent(mean, std),
         is_descending=True,
     ),
     "parameters": _number("Parameters (M)", "parameters", 1e6, _of_first(lambda cost: cost.parameters)),
@@ -140,7 +140,7 @@ COLUMNS: Mapping[str, ColumnKind] = {
         "Latency (ms)",
         "latency_p50",
         1e-3,
-        _over_seeds(_p50),
+        lambda group: None if group.is_disputed else _mean(group, _of_cost(_p50)),
     ),
     "memory": _number("Memory (GiB)", "peak_memory", 2**30, _over_seeds(lambda cost: cost.peak_memory)),
     "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _mean(group, seconds_per_step)),

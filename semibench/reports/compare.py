@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any  # values of one column can be ordered, whichever type they have
 
 from semibench.errors import DataError, unknown
-from semibench.reports import baseline, ledger, reported, score_columns, ties
+from semibench.reports import baseline, ledger, partitions, reported, score_columns, ties
 from semibench.reports.aggregate import Group, group
 from semibench.reports.baseline import Against
 from semibench.reports.columns import COLUMNS, DEFAULT, ColumnKind
@@ -35,11 +35,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One table for each protocol, sorted by name, and the runs of protocols without any complete run."""
+    """One table for each protocol, sorted by name, those over partitions, and the runs of protocols without a complete run."""
 
     tables: tuple[Table, ...]
     without_table: tuple[RunSummary, ...]
-    rows: tuple[tuple[Group, ...], ...] = ()  # for each table, what its measured rows are made of, in their order
+    rows: tuple[tuple[Group, ...], ...] = ()  # for each table of one protocol, what its measured rows are made of, in order
 
 
 def build(collection: Collection, selection: Selection) -> Comparison:
@@ -48,8 +48,8 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     Raises UsageError for an unknown column or protocol, DataError when there is nothing to show, NotConformantError when
     results of one protocol were not measured alike.
     """
-    _check_columns(selection)
     chosen = _choose(collection, selection.protocols)
+    _check_columns(selection, _class_names(chosen))
     if not chosen.results:
         states = f"; {len(chosen.left_out)} not complete" if chosen.left_out else ""
         raise DataError(
@@ -59,21 +59,32 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     methods = {result.method for result in chosen.results}
     if selection.baseline and selection.baseline not in methods:
         raise unknown("method", selection.baseline, methods, "Only a method with a complete run can be the baseline.")
-    by_protocol = groupby(group(chosen.results), lambda one: one.first.protocol)
-    sections = [_table(list(groups), chosen, selection) for _, groups in by_protocol]
-    tables, rows = tuple(table for table, _ in sections), tuple(tuple(ordered) for _, ordered in sections)
+    by_protocol = [list(groups) for _, groups in groupby(group(chosen.results), lambda one: one.first.protocol)]
+    sections = [_table(groups, chosen, selection) for groups in by_protocol]
+    over_partitions = partitions.tables(by_protocol)
+    tables = (*(table for table, _ in sections), *over_partitions)
+    rows = (*(tuple(ordered) for _, ordered in sections), *(() for _ in over_partitions))
     shown = {table.title for table in tables}
     return Comparison(tables, tuple(run for run in chosen.left_out if run.protocol not in shown), rows)
 
 
-def _check_columns(selection: Selection) -> None:
-    sortable = (*COLUMNS, *score_columns.COLUMNS, score_columns.IMAGES, *(baseline.KEYS if selection.baseline else ()))
-    for name, known in (
-        *((name, (*sortable, score_columns.CLASSES)) for name in selection.columns),
-        (selection.sort, sortable),
+def _class_names(collection: Collection) -> list[str]:
+    """Return the classes of all protocols, each name once."""
+    by_protocol = {result.protocol: result.class_names for result in collection.results}
+    return list(dict.fromkeys(name for names in by_protocol.values() for name in names))
+
+
+def _check_columns(selection: Selection, class_names: Sequence[str]) -> None:
+    single = (*COLUMNS, *score_columns.COLUMNS, score_columns.IMAGES, *(baseline.KEYS if selection.baseline else ()))
+    of_classes = score_columns.class_keys(class_names)
+    sortable = (*single, *(key for keys in of_classes.values() for key in keys))
+    for name, known, shown in (
+        *((name, (*sortable, *of_classes), (*single, *of_classes)) for name in selection.columns),
+        (selection.sort, sortable, single),
     ):
         if name not in known:
-            raise unknown("column", name, known, f"Columns: {', '.join(known)}; with --baseline: {', '.join(baseline.KEYS)}.")
+            listed = f"{', '.join(shown)}; of one class: iou:<class>, boundary:<class>"
+            raise unknown("column", name, known, f"Columns: {listed}; with --baseline: {', '.join(baseline.KEYS)}.")
 
 
 def _choose(collection: Collection, protocols: Sequence[str]) -> Collection:
@@ -94,19 +105,17 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
     """Return the table of ``groups``, and them in the order of its rows."""
     method, images = selection.baseline, Images(collection.folders)
     compared = baseline.compare(groups, method, images) if method else []
-    classes = score_columns.of_classes(groups[0].first.class_names)
+    of_classes = score_columns.class_keys(groups[0].first.class_names)
     kinds = {
         **COLUMNS,
         **score_columns.COLUMNS,
-        **classes,
+        **score_columns.of_classes(_class_names(collection), images),
         score_columns.IMAGES: score_columns.over_images(images),
         **(baseline.columns(groups, method, compared) if method else {}),
     }
     ordered = _sorted(groups, kinds[selection.sort])
     compared = [compared[groups.index(one)] for one in ordered] if method else []
-    keys = [
-        part for key in _keys(ordered, selection, compared) for part in (classes if key == score_columns.CLASSES else (key,))
-    ]
+    keys = [part for key in _keys(ordered, selection, compared) for part in of_classes.get(key, (key,))]
     cells = [_emphasized(key, [_cell(kinds[key], one) for one in ordered]) for key in keys]
     first = ordered[0].first
     statistics = (

@@ -10,7 +10,9 @@ from semibench.errors import UsageError
 from semibench.hashing import digest_json
 from semibench.protocols import names
 from semibench.protocols.protocol import load
-from semibench.reports.aggregate import Group
+from semibench.reports.aggregate import Group, training_conditions
+
+_Key = tuple[tuple[str, str, str, str], tuple[str, ...]]  # name of a curve, and the weights that its runs started from
 
 SUPERVISED = "supervised"
 Bound = Literal["exactly", "at most", "more than"]
@@ -43,9 +45,9 @@ class Curve:
         return [Point(labels, group.miou.mean) for labels, group in self.groups.items()]
 
     @property
-    def recipe(self) -> str:
-        """The digest of its recipe, of the fewest labels where a protocol names one for each number."""
-        return next(iter(self.groups.values())).first.digests.recipe
+    def conditions(self) -> tuple[str, ...]:
+        """Under which it was made; its recipe is that of the fewest labels where a protocol names one for each number."""
+        return training_conditions(next(iter(self.groups.values())))
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,11 @@ class Family:
     def supervised(self, curve: Curve) -> Curve | None:
         """Return the supervised curve made under the conditions of ``curve``; None when there is not exactly one.
 
-        Where recipes were set by hand, they must be the same; of label maps of another program no conditions are known.
+        Of label maps of another program no conditions are known.
         """
-        _, backbone, division, _ = curve.name
-        if division == "external":
+        if curve.name[2] == "external":
             return None
-        found = [other for other in self.curves if other.name[:3] == (SUPERVISED, backbone, division)]
-        if division == "custom":
-            found = [other for other in found if other.recipe == curve.recipe]
+        found = [other for other in self.curves if other.name[0] == SUPERVISED and other.conditions == curve.conditions]
         return found[0] if len(found) == 1 and found[0] is not curve else None
 
 
@@ -109,33 +108,31 @@ def families(groups: Iterable[Group]) -> list[Family]:
     The protocol with all labels is the upper end of every family. What was scored on another number of images than its
     protocol says, and what has protocols that the catalogue does not know, is left out.
     """
-    kinds: dict[tuple[str, ...], dict[tuple[str, str, str, str], list[tuple[int, Group]]]] = {}
+    kinds: dict[tuple[str, ...], dict[_Key, list[tuple[int, Group]]]] = {}
     complete = []
     for one in groups:
-        partition = _partition(one)
-        if partition is None:
+        found = partition(one)
+        if found is None:
             continue
-        labels, family = partition
+        labels, family = found
         if family == "all":
             complete.append((labels, one))
         else:
-            insort(
-                kinds.setdefault((*_scoring(one), family), {}).setdefault(_name(one), []), (labels, one), key=lambda at: at[0]
-            )
-    for (*scoring, _), named in kinds.items():
+            insort(kinds.setdefault((*scoring(one), family), {}).setdefault(_key(one), []), (labels, one), key=lambda at: at[0])
+    for (*alike, _), named in kinds.items():
         for labels, one in complete:
-            if _scoring(one) == tuple(scoring) and _name(one) in named:
-                named[_name(one)].append((labels, one))
-    found = [Family(key[0], key[-1], _curves(named)) for key, named in sorted(kinds.items())]
-    return [family for family in found if family.curves]
+            if scoring(one) == tuple(alike) and _key(one) in named:
+                named[_key(one)].append((labels, one))
+    every = [Family(key[0], key[-1], _curves(named)) for key, named in sorted(kinds.items())]
+    return [family for family in every if family.curves]
 
 
-def _curves(named: Mapping[tuple[str, str, str, str], Sequence[tuple[int, Group]]]) -> tuple[Curve, ...]:
-    curves = (Curve(name, dict(points)) for name, points in sorted(named.items()) if len(points) == len(dict(points)))
+def _curves(named: Mapping[_Key, Sequence[tuple[int, Group]]]) -> tuple[Curve, ...]:
+    curves = (Curve(key[0], dict(points)) for key, points in sorted(named.items()) if len(points) == len(dict(points)))
     return tuple(curve for curve in curves if len(curve.groups) > 1)
 
 
-def _partition(one: Group) -> tuple[int, str] | None:
+def partition(one: Group) -> tuple[int, str] | None:
     """Return number of labels and family; None for a protocol that is unknown, or was scored on a part of its images."""
     try:
         protocol = load(one.first.protocol)
@@ -147,14 +144,15 @@ def _partition(one: Group) -> tuple[int, str] | None:
     return protocol.sizes[0], protocol.family
 
 
-def _scoring(one: Group) -> tuple[str, str, str]:
+def scoring(one: Group) -> tuple[str, str, str]:
+    """Return what must be equal wherever scores on several protocols are compared: data set, evaluation rule, truth masks."""
     return one.first.dataset, one.first.digests.evaluation, one.first.digests.truth
 
 
-def _name(one: Group) -> tuple[str, str, str, str]:
+def _key(one: Group) -> _Key:
     """Return what the points of a curve share; what was set by hand is no curve unless it was set alike for all of them."""
     first = one.first
     config = one.config
     if first.division == "custom":
         config = f"config {digest_json([first.config, first.network, first.recipe, first.provenance.numerics])[:12]}"
-    return first.method, first.backbone, first.division, config
+    return (first.method, first.backbone, first.division, config), one.weights

@@ -46,10 +46,18 @@ def derive(confusion: metrics.Counts | Sequence[Sequence[int]], classes: metrics
 
 def derive_counts(counts: PerImage, classes: metrics.Mean) -> Counted:
     """Return the figures of counts per image; nan where no pixel was counted, None where no confidence is known."""
-    boundary_iou = metrics.intersection_over_union(counts.boundary_intersection.sum(axis=0), counts.boundary_union.sum(axis=0))
     bins = (counts.bin_count.sum(axis=0), counts.bin_correct.sum(axis=0), counts.bin_confidence.sum(axis=0))
     error = metrics.expected_calibration_error(*bins)
-    return Counted(float(metrics.mean_over_classes(boundary_iou, classes)), None if math.isnan(error) else error)
+    return Counted(float(metrics.mean_over_classes(_boundary_iou(counts), classes)), None if math.isnan(error) else error)
+
+
+def class_boundary_iou(counts: PerImage) -> tuple[float | None, ...]:
+    """Return the boundary IoU of each class; None where it has no boundary in truth or predictions."""
+    return tuple(None if math.isnan(iou) else iou for iou in _boundary_iou(counts).tolist())
+
+
+def _boundary_iou(counts: PerImage) -> metrics.Scores:
+    return metrics.intersection_over_union(counts.boundary_intersection.sum(axis=0), counts.boundary_union.sum(axis=0))
 
 
 class Precision(NamedTuple):

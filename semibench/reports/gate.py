@@ -9,13 +9,14 @@ from typing import Any, Literal  # JSON values have no narrower type
 import numpy as np
 
 from semibench.errors import DataError
+from semibench.reports.partitions import FACT
 from semibench.reports.render import json as json_format
 from semibench.reports.render.table import Table
 from semibench.reports.statistics import LEVEL, MIN_SEEDS, holm, student
 
 Row = Mapping[str, Any]
 
-_FIELDS = ("method", "backbone", "division", "seeds", "miou_by_seed")
+_FIELDS = ("method", "backbone", "division", "identity", "seeds", "miou_by_seed")
 _DIGESTS = ("protocol_digest", "evaluation_digest", "truth_digest")
 _LABEL = ("protocol", "method", "backbone", "division")
 
@@ -41,7 +42,8 @@ def read(path: Path, protocols: Sequence[str] = ()) -> list[Row]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is not a table with {', '.join(_FIELDS)}: {error!r}",
-            "Write one with 'semibench compare --format json --output FILE', without --columns.",
+            "Write one with 'semibench compare --format json --output FILE', without --columns; what an earlier version wrote "
+            "may lack a field.",
         ) from error
     return [row for row in rows if not protocols or row["protocol"] in protocols]
 
@@ -50,16 +52,16 @@ def judge(then: Sequence[Row], tables: Sequence[Table], tolerance: float) -> lis
     """Return a verdict on each row of ``then`` in the light of the ``tables`` of today.
 
     A row is worse if its mean over common seeds fell by more than ``tolerance`` (in [0, 1]) and, where three seeds or more
-    are common, the paired t-test sees the fall, after Holm over all rows. Fewer seeds say nothing about noise: there the
-    tolerance alone decides.
+    are common, the paired t-test sees the fall, after Holm over the rows that changed. Fewer seeds say nothing about noise:
+    there the tolerance alone decides.
     """
     now = list(_rows(json.loads(json_format.render(tables))))
     found = [_counterpart(row, now) for row in then]
     differences = [_differences(row, other) if other else {} for row, other in zip(then, found, strict=True)]
     width = max([MIN_SEEDS, *map(len, differences)])
-    padded = np.array([[*one.values(), *[np.nan] * (width - len(one))] for one in differences]).reshape(-1, width)
-    estimate = student(padded)
-    adjusted = holm(estimate.p)
+    changes = [[*one.values()] if any(one.values()) else [] for one in differences]  # what has not changed needs no test
+    padded = np.array([[*one, *[np.nan] * (width - len(one))] for one in changes]).reshape(-1, width)
+    adjusted = holm(student(padded).p)
     return [
         _verdict(row, other, list(one.values()), p, tolerance)
         for row, other, one, p in zip(then, found, differences, adjusted.tolist(), strict=True)
@@ -69,7 +71,7 @@ def judge(then: Sequence[Row], tables: Sequence[Table], tolerance: float) -> lis
 def _verdict(row: Row, other: Row | None, differences: list[float], p: float, tolerance: float) -> Verdict:
     name = " ".join(str(row[key]) for key in (*_LABEL, "config") if row.get(key))
     if other is None:
-        return Verdict(name, "missing", "has no complete run")
+        return Verdict(name, "missing", "has no complete run of the same configuration")
     for key in _DIGESTS:
         if row[key] != other[key]:
             return Verdict(name, "not comparable", f"{key} was {row[key][:12]}, is {other[key][:12]}")
@@ -78,15 +80,22 @@ def _verdict(row: Row, other: Row | None, differences: list[float], p: float, to
     change = float(np.mean(differences))
     n = len(differences)
     is_seen = n < MIN_SEEDS or p <= LEVEL
-    noise = (
-        "one or two seeds: noise is not known" if n < MIN_SEEDS else f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} after Holm"
-    )
-    text = f"{100 * change:+.2f} points over {n} {'seed' if n == 1 else 'seeds'} ({noise})"
+    text = f"{100 * change:+.2f} points over {n} {'seed' if n == 1 else 'seeds'} ({_noise(differences, p)})"
     return Verdict(name, "worse" if -change > tolerance and is_seen else "kept", text)
+
+
+def _noise(differences: list[float], p: float) -> str:
+    if not any(differences):
+        return "unchanged"
+    if len(differences) < MIN_SEEDS:
+        return "one or two seeds: noise is not known"
+    return f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} after Holm"
 
 
 def _rows(document: Any) -> Iterator[Row]:
     for table in document["tables"]:
+        if FACT in table:  # means over partitions, each of which has a table of its own
+            continue
         for row in table["rows"]:
             if row.get("reported_miou") is None:  # what others report is no result
                 facts = {key: table[key] for key in ("protocol", *_DIGESTS)}
@@ -96,11 +105,8 @@ def _rows(document: Any) -> Iterator[Row]:
 
 
 def _counterpart(row: Row, rows: Sequence[Row]) -> Row | None:
-    """Return the row with the same label; the configuration is compared only where several share it."""
-    alike = [other for other in rows if all(other[key] == row[key] for key in _LABEL)]
-    if len(alike) > 1:
-        alike = [other for other in alike if other["config"] == row["config"]]
-    return alike[0] if len(alike) == 1 else None
+    """Return the row of the same configuration, by its digest: how its label is shown depends on the other rows."""
+    return next((other for other in rows if all(other[key] == row[key] for key in (*_LABEL, "identity"))), None)
 
 
 def _differences(then: Row, now: Row) -> dict[int, float]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from semibench.protocols.protocol import EvaluationRule
-from semibench.reports.aggregate import AGREEMENT, Group, agree
+from semibench.reports.aggregate import AGREEMENT, DISPUTED, Group, agree, names
 from semibench.reports.columns import seconds_per_step
 from semibench.reports.listing import RunSummary
 
@@ -117,8 +117,14 @@ def _speed(groups: Sequence[Group]) -> Iterator[str]:
             "Images/s, latency and what training cost are shown only where all seeds of a row were measured alike on one "
             f"device and {AGREEMENT}."
         )
+    disputed = [name for name, group in zip(names(groups), groups, strict=True) if group.is_disputed]
+    if disputed:
+        yield (
+            f"Images/s {DISPUTED}: {', '.join(disputed)}. They and latencies of these rows are not shown, nor is Time/step "
+            "between two of them."
+        )
 
 
 def _is_measured_alike(group: Group) -> bool:
     steps = [seconds for seconds in map(seconds_per_step, group.results) if seconds is not None]
-    return group.images_per_second is not None and agree(steps)
+    return group.measured_speed is not None and agree(steps)

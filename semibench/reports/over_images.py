@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semibench import metrics
-from semibench.reports import per_image
+from semibench.reports import figures, per_image
 from semibench.reports.aggregate import Group
 from semibench.reports.listing import COUNTS
+from semibench.reports.per_image import PerImage
 from semibench.reports.result import Result
 from semibench.reports.statistics import MIN_IMAGES, Values, bootstrap_images, flip_images, percentile_interval
 
@@ -35,6 +36,7 @@ class Images:
 
     folders: Mapping[str, Path]  # run id -> where they lie
     draws: dict[str, Values] = field(default_factory=dict)  # run id -> mIoU of each draw
+    boundaries: dict[str, tuple[float | None, ...]] = field(default_factory=dict)  # run id -> boundary IoU of each class
     kept: dict[str, "_Counts"] = field(default_factory=dict)  # run id -> counts of a row that others are compared with
 
     def has(self, results: Sequence[Result]) -> bool:
@@ -47,6 +49,15 @@ class Images:
         if results[0].ranked.n_images < MIN_IMAGES or not self.has(results):
             return None
         return percentile_interval(self._drawn(results))
+
+    def boundary_iou(self, results: Sequence[Result]) -> list[tuple[float | None, ...]]:
+        """Return for each of ``results`` the boundary IoU of each class, None where it has none; nothing without all counts."""
+        if not self.has(results):
+            return []
+        for result in results:
+            if result.run_id not in self.boundaries:
+                self.boundaries[result.run_id] = figures.class_boundary_iou(self._load(result))
+        return [self.boundaries[result.run_id] for result in results]
 
     def difference(self, one: Group, other: Group, tests: int = 1) -> Difference | None:
         """Compare two rows over common seeds; None without any, without their counts, or where their images differ.
@@ -81,11 +92,13 @@ class Images:
     def _counts(self, result: Result) -> "_Counts":
         if result.run_id in self.kept:
             return self.kept[result.run_id]
-        path = self.folders[result.run_id] / COUNTS
-        counts = per_image.load(path, result.ranked.n_images, len(result.class_names))
+        counts = self._load(result)
         order = np.argsort(counts.ids)
         union = counts.truth + counts.prediction - counts.intersection
         return _Counts(counts.ids[order], counts.intersection[order], union[order])
+
+    def _load(self, result: Result) -> PerImage:
+        return per_image.load(self.folders[result.run_id] / COUNTS, result.ranked.n_images, len(result.class_names))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,12 @@ from semibench.reports.over_images import INDEPENDENT, Images
 from semibench.reports.result import Confusion, Result
 from semibench.reports.statistics import CONFIDENCE
 
-CLASSES = "class_iou"  # stands for one column a class
+CLASSES = "class_iou"  # stands for one column a class, ``iou:<class>``
+BOUNDARIES = "class_boundary_iou"  # likewise, ``boundary:<class>``
 IMAGES = "image_interval"
 _RARE = 4  # the quarter of the classes
+
+_OfClasses = Sequence[Sequence[float | None]]  # runs -> classes
 
 
 def rare_classes(confusion: Confusion) -> list[int]:
@@ -33,8 +36,14 @@ def _rare_mean(result: Result) -> float | None:
 
 
 def _spread(header: str, field: str, value: Callable[[Result], float | None], show: Callable[..., str]) -> ColumnKind:
+    return _of_group(header, field, lambda group: list(map(value, group.results)), show)
+
+
+def _of_group(
+    header: str, field: str, values: Callable[[Group], Sequence[float | None]], show: Callable[..., str]
+) -> ColumnKind:
     def raw(group: Group) -> tuple[float | None, float | None]:
-        found = [figure for figure in map(value, group.results) if figure is not None]
+        found = [figure for figure in values(group) if figure is not None]
         return spread(found) if found else (None, None)
 
     return ColumnKind(header, (f"{field}_mean", f"{field}_std"), raw, show, is_descending=True)
@@ -73,13 +82,33 @@ COLUMNS: Mapping[str, ColumnKind] = {
 }
 
 
-def of_classes(class_names: Sequence[str]) -> Mapping[str, ColumnKind]:
-    """Return one column a class, which together ``CLASSES`` stands for; a class is ``iou:<name>``."""
+def class_keys(class_names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return for ``CLASSES`` and ``BOUNDARIES`` the columns that each stands for, one a class.
 
-    def column(label: int, name: str) -> ColumnKind:
-        return _spread(f"{name} (%)", f"iou_{name}", lambda result: result.ranked.class_iou[label], _share)
+    >>> class_keys(["sky"])
+    {'class_iou': ('iou:sky',), 'class_boundary_iou': ('boundary:sky',)}
+    """
+    prefixes = {CLASSES: "iou", BOUNDARIES: "boundary"}
+    return {key: tuple(f"{prefix}:{name}" for name in class_names) for key, prefix in prefixes.items()}
 
-    return {f"iou:{name}": column(label, name) for label, name in enumerate(class_names)}
+
+def of_classes(class_names: Sequence[str], images: Images) -> Mapping[str, ColumnKind]:
+    """Return the columns of each class, without a value where a data set does not have it."""
+
+    def column(header: str, field: str, name: str, figures: Callable[[Sequence[Result]], _OfClasses]) -> ColumnKind:
+        def values(group: Group) -> list[float | None]:
+            names = group.first.class_names
+            return [run[names.index(name)] for run in figures(group.results)] if name in names else []
+
+        return _of_group(header, f"{field}_{name}", values, _share)
+
+    return {f"iou:{name}": column(f"{name} (%)", "iou", name, _class_iou) for name in class_names} | {
+        f"boundary:{name}": column(f"{name}, boundary (%)", "boundary_iou", name, images.boundary_iou) for name in class_names
+    }
+
+
+def _class_iou(results: Sequence[Result]) -> _OfClasses:
+    return [result.ranked.class_iou for result in results]
 
 
 def over_images(images: Images) -> ColumnKind:
@@ -102,6 +131,11 @@ def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
         yield f"Rare classes: mean IoU of the quarter of the classes with the fewest pixels in the truth: {names}."
     if "boundary_iou" in keys:
         yield "Boundary IoU: IoU of the pixels within 2 % of the diagonal from the contours of each class, mean over classes."
+    if any(key.startswith("boundary:") for key in keys):
+        yield (
+            "Boundary of a class: IoU of the pixels within 2 % of the diagonal from its contours, mean over seeds; "
+            "only where the counts per image of all seeds are there."
+        )
     if "calibration_error" in keys:
         yield "Calibration error: distance of confidence and accuracy over 15 equal bins, weighted by pixels; less is better."
     if "coverage" in keys:

@@ -61,6 +61,37 @@ def test_groups_with_labels_of_their_own_need_nothing_more(make_result, change):
     assert [one.config for one in groups] == ["", ""]
 
 
+def _speeds(make_result, first, second, **change):
+    """Images per second of two methods with one network, measured alike unless ``change`` says otherwise."""
+    groups = group(
+        [
+            make_result(method="fixmatch", images_per_second=first),
+            make_result(method="supervised", images_per_second=second, **change),
+        ]
+    )
+    return [one.images_per_second for one in groups]
+
+
+def test_speeds_of_one_network_that_are_far_apart_are_none(make_result):
+    assert _speeds(make_result, 6.0, 8.9) == [6.0, 8.9]
+    assert _speeds(make_result, 6.0, 9.1) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"machine": "Processor 2"}, {"threads": 1}, {"device": "cuda"}, {"compiled": True}, {"protocol": "voc-183"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_speeds_under_other_conditions_are_no_dispute(make_result, change):
+    assert sorted(_speeds(make_result, 6.0, 60.0, **change)) == [6.0, 60.0]
+
+
+@pytest.mark.parametrize("change", [{"parameters": 7}, {"macs": 7}], ids=lambda change: next(iter(change)))
+def test_speeds_of_other_networks_are_no_dispute(make_result, change):
+    cost = make_result(images_per_second=60.0).cost.model_copy(update=change)
+    assert _speeds(make_result, 6.0, 60.0, cost=cost, macs=cost.macs) == [6.0, 60.0]
+
+
 def test_the_order_of_results_changes_nothing(make_result):
     results = [
         make_result(seed=seed, config={"threshold": threshold}, method=method)

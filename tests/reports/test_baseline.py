@@ -8,6 +8,7 @@ from semibench.errors import UsageError
 from semibench.reports.aggregate import group
 from semibench.reports.baseline import KEYS, OVER_IMAGES, compare, notes, seconds_per_step
 from semibench.reports.compare import Selection, build
+from semibench.reports.result import Weights
 from semibench.reports.store import Collection
 
 
@@ -73,13 +74,28 @@ def test_p_values_are_adjusted_for_the_rows_compared(runs, timed):
     assert _by_method([*runs[0], *runs[1], *third])["fixmatch"].p == pytest.approx(2 * alone)
 
 
-@pytest.mark.parametrize("change", [{"backbone": "resnet50"}, {"division": "published"}])
+OTHER_WEIGHTS = Weights(name="clip.pt", sha256="9" * 64, matched=3, missing=(), unexpected=())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"backbone": "resnet50"}, {"division": "published"}, {"weights": (OTHER_WEIGHTS,)}],
+    ids=lambda change: next(iter(change)),
+)
 def test_rows_made_under_other_conditions_are_not_compared(runs, timed, change):
     ours, theirs = runs
     other = [timed(seed=seed, run_id=f"{seed:064x}", **change) for seed in range(4)]
     groups = group([*other, *ours, *theirs])
     found = [against for one, against in zip(groups, compare(groups, "supervised"), strict=True) if one.first in other]
     assert [(against.pairs, against.step_time) for against in found] == [(0, None)]
+
+
+@pytest.mark.parametrize(("division", "pairs"), [("controlled", 1), ("published", 1), ("custom", 0)])
+def test_where_recipes_were_set_by_hand_they_must_be_the_same(make_result, division, pairs):
+    ours, theirs = (make_result(method=method, division=division) for method in ("fixmatch", "supervised"))
+    digests = ours.digests.model_copy(update={"recipe": "9" * 64})
+    assert _by_method([ours, theirs])["fixmatch"].pairs == 1
+    assert _by_method([ours.model_copy(update={"digests": digests}), theirs])["fixmatch"].pairs == pairs
 
 
 def test_an_unknown_backbone_is_not_the_same_backbone(timed):
@@ -121,6 +137,12 @@ def test_cost_is_left_out_where_seeds_disagree_as_on_a_loaded_machine(runs, time
     assert _by_method([*ours[:3], timed(136.0, seed=3), *theirs])["fixmatch"].step_time is None
 
 
+def test_cost_is_left_out_between_rows_whose_speeds_disagree_though_they_have_one_network(timed):
+    theirs = timed(method="supervised", images_per_second=100.0)
+    for speed, expected in ((149.0, 3.0), (151.0, None)):
+        assert _by_method([timed(90.0, images_per_second=speed), theirs])["fixmatch"].step_time == expected
+
+
 def _table(results, **selection):
     [table] = build(Collection(tuple(results)), Selection(baseline="supervised", **selection)).tables
     return table
@@ -151,7 +173,7 @@ def test_tables_say_how_they_compare_and_what_they_cannot_tell_apart(runs, timed
     few = [timed(seed=seed, method="few") for seed in range(2)]
     groups = group([*runs[0], *runs[1], *near, *few])
     found = "\n".join(notes(groups, "supervised", compare(groups, "supervised")))
-    assert "paired by seed" in found
+    assert "the same backbone, division and weights to start from, in custom with the same recipe, too; paired by seed" in found
     sizes = [one for one in notes(groups, "supervised", compare(groups, "supervised")) if one.startswith("Smallest")]
     # differences of mIoU deviate by 1.54 (near) and 2.22 points (ours); 4 seeds: 2.128 times as much
     assert [one.partition(", by")[0] for one in sizes] == [

@@ -25,7 +25,7 @@ def _texts(table, key="method"):
 def three(make_result):
     return [
         make_result(method="low", confusion=LOW),
-        make_result(method="middle", confusion=MIDDLE, images_per_second=50.0),
+        make_result(method="middle", confusion=MIDDLE, images_per_second=80.0),
         make_result(method="high", confusion=HIGH, images_per_second=None),
     ]
 
@@ -136,6 +136,17 @@ def test_notes_say_how_the_numbers_were_made(make_result):
     assert "one image of 64 x 64 pixels" in notes
     assert "on cpu, batch 1 of 64 x 64" in notes
     assert "drawn by the program" not in notes
+
+
+def test_speeds_that_rows_of_one_network_dispute_are_not_shown_and_the_note_says_why(make_result):
+    speeds = {"fixmatch": 6.6, "supervised": 9.5, "unimatch": 15.8}
+    results = [make_result(method=method, images_per_second=speed) for method, speed in speeds.items()]
+    [table] = _tables(results, columns=("method", "images_per_second", "latency"))
+    assert _texts(table, "images_per_second") == _texts(table, "latency") == ["\N{EN DASH}"] * 3
+    [note] = [note for note in table.notes if "of one network, measured alike" in note]
+    assert "more than a factor of 1.5" in note
+    assert "fixmatch, supervised, unimatch. They and latencies of these rows are not shown" in note
+    assert not any("seeds of a row were measured alike" in note for note in table.notes)
 
 
 def test_of_label_maps_of_other_programs_no_checkpoint_is_told(make_result):

@@ -7,6 +7,7 @@ import pytest
 from semibench.protocols.protocol import load
 from semibench.reports.aggregate import group
 from semibench.reports.efficiency import Equivalent, Point, equivalent_labels, families, saved
+from semibench.reports.result import Weights
 
 SUPERVISED = [Point(16, 0.40), Point(64, 0.60), Point(256, 0.70)]
 N_IMAGES = load("shapes-48").subsets["val"].count
@@ -112,6 +113,23 @@ def _both(on, recipes, **fields):
 def test_labels_saved_need_the_same_recipe_where_it_was_set_by_hand(on, recipes, has_partner):
     curves, family = _both(on, recipes, division="custom")
     assert (family.supervised(curves["fixmatch"]) is curves["supervised"]) == has_partner
+
+
+def _weights(sha256):
+    return (Weights(name="clip.pt", sha256=sha256 * 64, matched=3, missing=(), unexpected=()),)
+
+
+@pytest.mark.parametrize(("theirs", "has_partner"), [("a", True), ("b", False)])
+def test_labels_saved_need_the_same_weights_to_start_from(on, theirs, has_partner):
+    methods = {"fixmatch": "a", "supervised": theirs}
+    names = ("shapes-16", "shapes-48")
+    [family] = families([on(name, method, weights=_weights(of)) for name in names for method, of in methods.items()])
+    curves = {curve.name[0]: curve for curve in family.curves}
+    assert (family.supervised(curves["fixmatch"]) is curves["supervised"]) == has_partner
+
+
+def test_points_of_other_weights_are_no_curve(on):
+    assert families([on("shapes-16", weights=_weights("a")), on("shapes-48", weights=_weights("b"))]) == []
 
 
 def test_label_maps_of_other_programs_save_no_labels(on):

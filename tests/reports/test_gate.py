@@ -78,6 +78,44 @@ def test_a_row_that_is_gone_is_a_failure_and_a_new_one_is_none(tables, judge):
     assert verdicts["a"].is_failure
 
 
+@pytest.fixture
+def configured(make_result):
+    """Build the tables of one method by the threshold it was given and how many of 100 pixels a class it has right."""
+
+    def of(hits):
+        results = [
+            make_result(config={"threshold": threshold}, confusion=((hit, 100 - hit), (100 - hit, hit)))
+            for threshold, hit in hits.items()
+        ]
+        return build(Collection(tuple(results)), Selection()).tables
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "outcomes"),
+    [
+        pytest.param({0.8: 80}, {0.8: 80, 0.9: 60}, ["kept"], id="a second one beside the only one"),
+        pytest.param({0.8: 80, 0.9: 70}, {0.7: 60, 0.8: 80, 0.9: 70}, ["kept", "kept"], id="a third one beside two"),
+        pytest.param({0.8: 80, 0.9: 70}, {0.8: 80}, ["kept", "missing"], id="one of two is gone"),
+        pytest.param({0.8: 80}, {0.9: 85}, ["missing"], id="another one in its place"),
+        pytest.param({0.8: 80, 0.9: 70}, {0.7: 90, 0.8: 60, 0.9: 70}, ["worse", "kept"], id="one of them has become worse"),
+    ],
+)
+def test_a_row_is_found_by_its_configuration_whatever_stands_beside_it(configured, tmp_path, then, now, outcomes):
+    (tmp_path / "then.json").write_text(render(configured(then)))
+    verdicts = gate.judge(gate.read(tmp_path / "then.json"), configured(now), 0.005)
+    assert [verdict.outcome for verdict in verdicts] == outcomes
+
+
+def test_a_table_of_an_earlier_version_without_digests_of_its_rows_is_refused(tables, tmp_path):
+    document = json.loads(render(tables(a=(80,))))
+    del document["tables"][0]["rows"][0]["identity"]
+    (tmp_path / "then.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"'identity'.*what an earlier version wrote may lack a field"):
+        gate.read(tmp_path / "then.json")
+
+
 def test_seeds_that_are_gone_are_a_failure(tables, judge, make_result):
     now = build(Collection((make_result(method="a", seed=7),)), Selection()).tables
     assert judge(tables(a=(80,)), now)["a"].text == "has none of the seeds 0, but 7"
@@ -96,9 +134,19 @@ def test_another_rule_or_other_masks_are_not_compared(tables, judge, make_result
 
 def test_more_rows_need_more_to_be_seen(tables, judge):
     then, now = (80, 81, 82, 80), (76, 79, 80, 78)  # p = 0.014, times nine rows 0.12
-    others = {f"m{index}": (70, 71, 70, 71) for index in range(8)}
+    before, after = ({f"m{index}": hits for index in range(8)} for hits in ((70, 71, 70, 71), (71, 70, 71, 70)))
     assert judge(tables(a=then), tables(a=now))["a"].outcome == "worse"
-    assert judge(tables(a=then, **others), tables(a=now, **others))["a"].outcome == "kept"
+    assert judge(tables(a=then, **before), tables(a=now, **after))["a"].outcome == "kept"
+
+
+def test_rows_that_have_not_changed_are_no_tests(tables, judge):
+    then, now = (80, 81, 82), (71, 70, 71)  # p = 0.006, times thirty rows 0.17
+    others = {f"m{index}": (70, 71, 72) for index in range(29)}
+    alone = judge(tables(a=then), tables(a=now))["a"]
+    beside = judge(tables(a=then, **others), tables(a=now, **others))
+    assert beside["a"] == alone
+    assert alone.outcome == "worse"
+    assert beside["m0"].text == "+0.00 points over 3 seeds (unchanged)"
 
 
 @pytest.mark.parametrize(

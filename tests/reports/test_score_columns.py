@@ -101,6 +101,28 @@ def test_permuting_classes_permutes_their_figures_and_changes_no_mean(order):
     assert other.frequency_weighted_iou == pytest.approx(usual.frequency_weighted_iou)
 
 
+def test_one_class_can_be_asked_for_and_sorted_by(make_result):
+    results = [
+        make_result(method="even", confusion=THREE, class_names=NAMES),
+        make_result(method="good at b", confusion=((0, 6, 0), (0, 3, 0), (0, 1, 0)), class_names=NAMES),
+    ]
+    [table] = build(Collection(tuple(results)), Selection(columns=("method", "iou:b", "iou:a"), sort="iou:b")).tables
+    assert [[cell.text for cell in row] for row in table.rows] == [["even", "50.00", "71.43"], ["good at b", "30.00", "0.00"]]
+
+
+@pytest.mark.parametrize("selection", [{"columns": ("iou:rign",)}, {"sort": "iou:rign"}])
+def test_a_class_that_no_data_set_has_is_answered_with_the_nearest(make_result, selection):
+    with pytest.raises(UsageError, match="column 'iou:rign' not found; nearest: iou:ring") as error:
+        build(Collection((make_result(),)), Selection(**selection))
+    assert "of one class: iou:<class>" in error.value.next_step
+
+
+def test_a_data_set_without_the_class_has_no_figure(make_result):
+    results = (make_result(), make_result(protocol="abc-1", class_names=("background", "sky")))
+    tables = build(Collection(results), Selection(columns=("iou:ring",), sort="iou:ring")).tables
+    assert [table.rows[0][0].text for table in tables] == ["\N{EN DASH}", "60.00"]
+
+
 def test_rare_classes_are_the_quarter_with_the_fewest_pixels_and_are_named(make_result):
     matrix = np.diag([8, 7, 1, 5, 2, 0, 9, 4, 3])
     assert rare_classes(matrix.tolist()) == [2, 4]  # of the eight that occur
@@ -128,6 +150,26 @@ def save_counts():
         counts.save(folder / "scores.npz")
 
     return save
+
+
+def test_each_class_has_a_boundary_column_from_the_counts_per_image(make_result, save_result, save_counts, tmp_path):
+    for seed in range(2):
+        save_counts(save_result(make_result(seed=seed)))
+    collection = store.read([tmp_path])
+    cells, table = _row(collection.results, "class_boundary_iou", "boundary:ring", folders=collection.folders)
+    # right of 4 pixels, summed over two images: 2 + 1 of the first class, 1 + 2 of the second
+    assert [column.key for column in table.columns] == ["boundary:background", "boundary:ring", "boundary:ring"]
+    assert {cell.text for cell in cells.values()} == {"75.00 ± 0.00"}
+    assert table.columns[0].fields == ("boundary_iou_background_mean", "boundary_iou_background_std")
+    assert "from its contours" in "\n".join(table.notes)
+
+
+def test_a_boundary_of_a_class_needs_the_counts_of_every_seed(make_result, save_result, save_counts, tmp_path):
+    save_counts(save_result(make_result(seed=0)))
+    save_result(make_result(seed=1))
+    collection = store.read([tmp_path])
+    cells, _ = _row(collection.results, "boundary:ring", folders=collection.folders)
+    assert cells["boundary:ring"].text == "\N{EN DASH}"
 
 
 def test_few_images_have_no_interval(make_result, save_result, save_counts, tmp_path):

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,19 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+def _refuse_no_number(_: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Refuse nan and infinity, which no fall of a score is above."""
+    if not isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of points", param=parameter)
+    return value
+
+
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER...]")
 @click.option("--format", "format_name", default="markdown", show_default=True, help="markdown, html, latex, csv or json.")
 @click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times.")
 @click.option("--sort", default="miou", show_default=True, help="Column to sort by, best first.")
-@click.option("--columns", default="", help="Columns to show, separated by commas, in this order.")
+@click.option("--columns", default="", help="Columns to show, separated by commas, in this order; of one class: iou:<class>.")
 @click.option(
     "--baseline",
     default="",
@@ -46,7 +54,12 @@ def _without_collector() -> Iterator[None]:
     "--against", type=click.Path(path_type=Path), metavar="FILE", help="Fail where this earlier table (JSON) was better."
 )
 @click.option(
-    "--tolerance", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Of --against, in points of mIoU."
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    callback=_refuse_no_number,
+    help="Of --against, in points of mIoU.",
 )
 @click.option(
     "--gallery",

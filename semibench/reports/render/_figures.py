@@ -97,8 +97,9 @@ def efficiency(family: Family) -> Mapping[str, Any]:
         else ("Published lists of one family; whether they are nested is not known here.")
     )
     note = (
-        f"{nested} Labels saved: against supervised training of the same backbone and division, whose score is taken to be "
-        "linear in the logarithm of the labels between its own points; beyond them only a bound is known. "
+        f"{nested} Labels saved: against supervised training of the same backbone, division and weights to start from, in "
+        "custom of the same recipe, too; its score is taken to be linear in the logarithm of the labels between its own "
+        "points; beyond them only a bound is known. "
         "Scores are means over seeds, whose noise is not in it."
     )
     return {

@@ -32,6 +32,7 @@ _WRITTEN = {
     "–": r"\textendash{}",  # noqa: RUF001 - what tables show for no value
     **{character: f"\\{character}" for character in "{}$&#%_"},
 }
+_ROWS = 40  # of a table on one page, with room for its heading and a caption
 _KEPT = re.compile(r"[ -~À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿ]")  # what the default fonts of every LaTeX have
 _NUMBER = re.compile(r"[+\N{MINUS SIGN}]?\d+(\.\d+)?( ± \d+(\.\d+)?)?", re.ASCII)
 _LIGATURE = re.compile(r"([-'])(?=\1)")  # two hyphens would become a dash, two apostrophes a quotation mark
@@ -58,25 +59,41 @@ def _character(character: str) -> str:
 
 
 def _table(table: Table) -> str:
-    alignment = "".join(column.align[0] for column in table.columns)
+    """Return a table in as many parts as pages it takes, and its notes, which may run over pages as text does."""
+    total = len(table.rows)
+    starts = range(0, max(total, 1), _ROWS)
+    parts = [table.rows[start : start + _ROWS] for start in starts]
+    places = [f" (rows {start + 1} to {start + len(part)} of {total})" for start, part in zip(starts, parts, strict=True)]
     lines = [
-        r"\begin{table}[H]",
-        r"\centering",
-        rf"\caption{{{escape(table.title)}}}\smallskip",
-        r"\fitted{%",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        _row([escape(column.header) for column in table.columns]),
-        r"\midrule",
-        *(_row([_cell(*pair) for pair in zip(row, table.columns, strict=True)]) for row in table.rows),
-        r"\bottomrule",
-        r"\end{tabular}}",
-        r"\par\medskip\footnotesize\raggedright",
+        *(
+            line
+            for place, part in zip(places, parts, strict=True)
+            for line in _part(table.title + place * (len(parts) > 1), table.columns, part)
+        ),
+        r"{\footnotesize\raggedright",
         *(rf"{escape(note)}\par" for note in table.notes),
-        r"\end{table}",
+        r"}\medskip",
         "",
     ]
     return "\n".join(lines)
+
+
+def _part(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    alignment = "".join(column.align[0] for column in columns)
+    return [
+        r"\begin{table}[H]",
+        r"\centering",
+        rf"\caption{{{escape(title)}}}\smallskip",
+        r"\fitted{%",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        _row([escape(column.header) for column in columns]),
+        r"\midrule",
+        *(_row([_cell(*pair) for pair in zip(row, columns, strict=True)]) for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
 
 
 def _row(cells: Sequence[str]) -> str:

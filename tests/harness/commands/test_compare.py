@@ -74,6 +74,13 @@ def test_protocols_without_a_complete_run_are_named_apart_from_the_tables(runs):
     assert "1 run: voc-183/fixmatch/abc (failed)" in outcome.stderr
 
 
+@pytest.mark.parametrize("tolerance", ["nan", "inf", "-1"])
+def test_a_tolerance_that_nothing_or_everything_exceeds_is_refused(runs, tmp_path, tolerance):
+    outcome = _run(runs, "--against", tmp_path / "then.json", "--tolerance", tolerance)
+    assert outcome.exit_code == 2
+    assert "--tolerance" in outcome.stderr
+
+
 @pytest.mark.parametrize("format_name", ["markdown", "latex", "csv", "json"])
 def test_every_format_shows_differences_to_a_baseline(make_result, save_result, tmp_path, format_name):
     for seed in range(3):

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -117,6 +118,32 @@ def _compile(latex, folder):
     return (folder / "table.pdf").read_bytes()
 
 
+def test_a_long_table_is_set_in_parts_that_each_have_the_heading():
+    latex = render([_table(*(f"method {row}" for row in range(81)))])
+    captions = re.findall(r"\\caption{(.*)}", latex)
+    assert captions == [rf"voc-92\_x (rows {rows} of 81)" for rows in ("1 to 40", "41 to 80", "81 to 81")]
+    assert latex.count("Method & mIoU (\\%)") == 3
+    assert latex.count("50 \\% of it.") == 1
+    assert [latex.count(f"method {row} &") for row in range(81)] == [1] * 81
+
+
+def test_a_table_without_rows_has_its_heading():
+    assert render([_table()]).count("Method & mIoU (\\%)") == 1
+
+
+@NEEDS_TEX
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is not installed")
+@pytest.mark.parametrize("note", ["A note.", "A long note. " * 900], ids=["short note", "a note of pages"])
+def test_every_row_of_a_long_table_reaches_the_page(tmp_path, note):
+    table = _table(*(f"Äg row{row:03}." for row in range(205)))
+    _compile(render([replace(table, notes=(note, "The last note."))] * 2), tmp_path)
+    command = ["pdftotext", "-layout", "table.pdf", "-"]
+    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert [text.count(f"row{row:03}.") for row in range(205)] == [2] * 205
+    assert len(re.findall(r"51\.23 +± 0\.50", text)) == 2 * 205
+    assert text.count("The last note.") == 2
+
+
 @NEEDS_TEX
 def test_a_document_of_hostile_names_compiles_as_it_is(tmp_path):
     printable = "".join(map(chr, [*range(32, 127), *range(160, 256)]))
@@ -127,6 +154,7 @@ def test_a_document_of_hostile_names_compiles_as_it_is(tmp_path):
 @NEEDS_TEX
 def test_a_table_with_every_column_compiles(make_result, tmp_path):
     results = [make_result(method=method, seed=seed) for method in ("fixmatch", "supervised") for seed in range(3)]
-    columns = (*columns_module.COLUMNS, *score_columns.COLUMNS, *baseline.KEYS, score_columns.CLASSES, score_columns.IMAGES)
+    of_classes = score_columns.CLASSES, score_columns.BOUNDARIES
+    columns = (*columns_module.COLUMNS, *score_columns.COLUMNS, *baseline.KEYS, *of_classes, score_columns.IMAGES)
     tables = build(Collection(tuple(results)), Selection(columns=columns, baseline="supervised")).tables
     assert _compile(render(tables), tmp_path).startswith(b"%PDF")

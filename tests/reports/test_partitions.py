@@ -1,0 +1,109 @@
+"""Over partitions: the mean of means, and what the labelled images alone change."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from semibench.protocols.protocol import load
+from semibench.reports import gate
+from semibench.reports.compare import Selection, build
+from semibench.reports.page import build as build_page
+from semibench.reports.render import csv, html, json, latex, markdown
+from semibench.reports.store import Collection
+
+RULE = load("shapes-48").rule()
+N_IMAGES = load("shapes-48").subsets["val"].count
+
+
+@pytest.fixture
+def on(make_result):
+    """Build a result on a protocol of the drawn pictures, scored on all its images unless told otherwise."""
+
+    def made(protocol, hits=80, n_images=N_IMAGES, **fields):
+        confusion = ((hits, 100 - hits), (100 - hits, hits))
+        result = make_result(protocol=protocol, dataset="shapes", evaluation=RULE, confusion=confusion, **fields)
+        scores = result.last.model_copy(update={"n_images": n_images})
+        return result.model_copy(update={"last": scores, "best": scores})
+
+    return made
+
+
+def _build(results):
+    return build(Collection(tuple(results)), Selection())
+
+
+def _over(results):
+    """Return the tables over partitions, each row by the keys of its columns."""
+    tables = [table for table in _build(results).tables if table.title.endswith("over partitions")]
+    return [
+        [{column.key: cell for column, cell in zip(table.columns, row, strict=True)} for row in table.rows] for table in tables
+    ]
+
+
+def _iou(hits):
+    return hits / (200 - hits)
+
+
+def test_a_row_is_the_mean_over_partitions_of_the_mean_over_seeds(on):
+    hits = {"shapes-48": (80, 84, 88), "shapes-48@hash1": (70,), "shapes-48@hash2": (75, 79)}  # the first is hash0
+    [[row]] = _over(on(name, right, seed=seed) for name, seeds in hits.items() for seed, right in enumerate(seeds))
+    means = [np.mean([_iou(right) for right in seeds]) for seeds in hits.values()]
+    interval = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert row["miou"].raw[:2] == pytest.approx((np.mean(means), np.std(means, ddof=1)))
+    assert row["interval"].raw == pytest.approx((interval.low, interval.high))
+    assert row["partitions"].text == "hash0 hash1 hash2"
+    assert row["runs"].text == "6"
+
+
+def test_two_partitions_have_a_mean_and_no_interval(on):
+    [[row]] = _over([on("shapes-48", 80), on("shapes-48@hash1", 70)])
+    assert row["miou"].text == "60.26 ± 9.07"  # 80/120 and 70/130
+    assert row["interval"].text == "\N{EN DASH}"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"protocol": "shapes-16@hash1"}, id="another number of labels"),
+        pytest.param({"protocol": "shapes-48@hash1", "config": {"threshold": 0.8}}, id="another configuration"),
+        pytest.param({"protocol": "shapes-48@hash1", "backbone": "resnet50"}, id="another backbone"),
+        pytest.param({"protocol": "shapes-48@hash1", "n_images": 3}, id="a part of the images"),
+        pytest.param({"protocol": "unheard-of@hash1"}, id="an unknown protocol"),
+        pytest.param({"protocol": "voc-92@classic"}, id="another data set"),
+    ],
+)
+def test_what_differs_in_more_than_the_partition_has_no_mean(on, other):
+    assert _over([on("shapes-48"), on(**other)]) == []
+
+
+def test_masks_or_rules_that_differ_have_no_mean(on, make_result):
+    digests = make_result().digests.model_copy(update={"truth": "9" * 64})
+    assert _over([on("shapes-48"), on("shapes-48@hash1", digests=digests)]) == []
+
+
+def test_rows_say_which_partitions_they_are_of_and_stand_best_first(on):
+    results = [on(name, method="low", hits=60) for name in ("shapes-48", "shapes-48@hash1", "shapes-48@hash2")]
+    results += [on(name, method="high") for name in ("shapes-48@hash1", "shapes-48@hash3")]
+    [rows] = _over([*results, on("shapes-48", method="once")])
+    assert [(row["method"].text, row["partitions"].text) for row in rows] == [
+        ("high", "hash1 hash3"),
+        ("low", "hash0 hash1 hash2"),
+    ]
+
+
+def test_configurations_with_one_label_are_told_apart_though_none_stands_beside_the_other(on):
+    pairs = (0.8, ("shapes-48", "shapes-48@hash1")), (0.9, ("shapes-48@hash2", "shapes-48@hash3"))
+    [rows] = _over(on(name, config={"threshold": threshold}) for threshold, names in pairs for name in names)
+    assert len({row["config"].text for row in rows}) == 2
+    assert all(row["config"].text.startswith("config ") for row in rows)
+
+
+def test_every_format_takes_the_table_and_the_gate_leaves_it_out(on, tmp_path):
+    comparison = _build([on("shapes-48"), on("shapes-48@hash1")])
+    for face in (csv, json, latex, markdown):
+        assert "hash0 hash1" in face.render(comparison.tables)
+    assert "hash0 hash1" in html.render_page(build_page(comparison, {}, "miou", tmp_path))
+    (tmp_path / "then.json").write_text(json.render(comparison.tables))
+    rows = gate.read(tmp_path / "then.json")
+    assert [row["protocol"] for row in rows] == ["shapes-48", "shapes-48@hash1"]
+    assert {verdict.outcome for verdict in gate.judge(rows, comparison.tables, 0)} == {"kept"}
