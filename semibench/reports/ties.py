@@ -1,6 +1,7 @@
 """Which rows of a table can be told apart: paired tests of all pairs of rows over common seeds."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -26,7 +27,8 @@ def notes(groups: Sequence[Group]) -> Iterator[str]:
     if compared:
         is_tied = np.zeros((len(groups), len(groups)), dtype=bool)
         is_tied[first, second] = ~(holm(found.p) <= LEVEL)  # a pair without a test is not told apart
-        ties = [[named[compared[row]] for row in rows] for rows in tie_groups(is_tied[np.ix_(compared, compared)])]
+        sets = islice(tie_groups(is_tied[np.ix_(compared, compared)]), _MAX_SHOWN + 1)
+        ties = [[named[compared[row]] for row in rows] for rows in sets]
         yield _separability(int(is_tested.sum()), ties)
         yield from _detectable(found)
     undecided = [name for row, name in enumerate(named) if row not in compared]
@@ -40,7 +42,7 @@ def _separability(n_tests: int, ties: list[list[str]]) -> str:
     if not ties:
         return f"All rows with {MIN_SEEDS} common seeds or more are told apart by {how}."
     shown = "; ".join(", ".join(names) for names in ties[:_MAX_SHOWN])
-    more = f"; and {len(ties) - _MAX_SHOWN} more groups" if len(ties) > _MAX_SHOWN else ""
+    more = "; and more groups, which are left out" if len(ties) > _MAX_SHOWN else ""
     return f"Not separable from each other by {how}: {shown}{more}."
 
 

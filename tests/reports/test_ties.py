@@ -31,6 +31,18 @@ def test_rows_that_are_all_apart_are_said_to_be(rows):
     assert next(notes(groups)).startswith("All rows with 3 common seeds or more are told apart")
 
 
+def test_more_groups_than_are_shown_are_said_to_be_left_out(rows):
+    def text(n_rows):  # each is 3 points below the one before, and all vary by 2
+        made = [
+            rows(f"m{row:02}", *(95 - 3 * row + one for one in (0, 2 * (row % 2), 2 * (row // 2 % 2)))) for row in range(n_rows)
+        ]
+        return next(notes(group([one for row in made for one in row])))
+
+    assert "left out" not in text(3)
+    assert text(24).endswith("; and more groups, which are left out.")
+    assert text(24).count(";") == 12
+
+
 def test_too_few_seeds_decide_nothing_and_are_said_to(rows):
     assert list(notes(group([*rows("a", 80, 81), *rows("b", 60, 61)]))) == [
         "Fewer than 3 seeds in common with any other row decide nothing: a, b."
