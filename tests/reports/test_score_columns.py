@@ -138,7 +138,7 @@ def test_few_images_have_no_interval(make_result, save_result, save_counts, tmp_
 
 
 def test_the_interval_over_images_is_that_of_their_draws(make_result, save_result, save_counts, tmp_path, monkeypatch):
-    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
+    monkeypatch.setattr(over_images, "MIN_IMAGES_DRAWN", 2)
     save_counts(save_result(make_result()))
     collection = store.read([tmp_path])
     cells, table = _row(collection.results, "image_interval", folders=collection.folders)
@@ -149,7 +149,7 @@ def test_the_interval_over_images_is_that_of_their_draws(make_result, save_resul
 
 
 def test_seeds_are_drawn_alike_whatever_the_order_of_their_images(make_result, save_result, save_counts, tmp_path, monkeypatch):
-    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
+    monkeypatch.setattr(over_images, "MIN_IMAGES_DRAWN", 2)
     save_counts(save_result(make_result(seed=0)), ids=("one", "two"))
     alone = store.read([tmp_path])
     single, _ = _row(alone.results, "image_interval", folders=alone.folders)
@@ -160,7 +160,7 @@ def test_seeds_are_drawn_alike_whatever_the_order_of_their_images(make_result, s
 
 
 def test_without_the_counts_of_every_seed_there_is_no_interval(make_result, save_result, save_counts, tmp_path, monkeypatch):
-    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
+    monkeypatch.setattr(over_images, "MIN_IMAGES_DRAWN", 2)
     save_counts(save_result(make_result(seed=0)))
     save_result(make_result(seed=1))
     collection = store.read([tmp_path])
