@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semibench import plugins
 from semibench.errors import UsageError
 from semibench.metrics import N_BINS
 from semibench.reports import over_images, store
@@ -111,6 +112,40 @@ def test_rare_classes_are_the_quarter_with_the_fewest_pixels_and_are_named(make_
 def test_per_class_columns_cannot_sort(make_result):
     with pytest.raises(UsageError, match="column 'class_iou' not found"):
         build(Collection((make_result(),)), Selection(sort="class_iou"))
+
+
+# Intervals over seeds.
+
+
+def _seeds(make_result, *hits):
+    return [make_result(seed=seed, confusion=((one, 10 - one), (10 - one, one))) for seed, one in enumerate(hits)]
+
+
+def test_the_interval_over_seeds_is_students_of_the_mean(make_result):
+    cells, table = _row(_seeds(make_result, 8, 9, 8), "miou", "seed_interval")
+    # IoU 8/12, 9/11, 8/12: mean 71.72, deviation 8.75; t of 2 degrees of freedom is 4.303: 71.72 -+ 4.303 * 8.75 / sqrt(3)
+    assert cells["miou"].text == "71.72 ± 8.75"
+    assert cells["seed_interval"].text == "[49.99, 93.45]"
+    assert [column.header for column in table.columns] == ["mIoU (%)", "mIoU, 95 % over seeds"]
+    assert "Student's interval of the mean, from 3 seeds on" in "\n".join(table.notes)
+
+
+def test_two_seeds_have_no_interval(make_result):
+    cells, _ = _row(_seeds(make_result, 8, 9), "seed_interval")
+    assert cells["seed_interval"].text == "\N{EN DASH}"
+
+
+def test_the_interval_over_seeds_ends_where_scores_do(make_result):
+    cells, _ = _row(_seeds(make_result, 10, 1, 10), "seed_interval")
+    assert cells["seed_interval"].raw == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("format_name", sorted(plugins.summaries(plugins.FORMAT)))
+def test_every_format_has_the_interval_over_seeds(make_result, format_name):
+    cells, table = _row(_seeds(make_result, 8, 9, 8), "method", "seed_interval")
+    text = plugins.find(plugins.FORMAT, format_name).render([table])
+    shown, low = cells["seed_interval"].text.strip("[]").split(", ")[0], repr(cells["seed_interval"].raw[0])
+    assert any(one in text for one in (shown, low))
 
 
 # Intervals over images.
