@@ -124,7 +124,7 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     tied = [name for name, p in tested if p > LEVEL]
     if tied:
         yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
-    yield from _detectable(compared, method)
+    yield _detectable(compared, method)
     yield from _image_notes([(name, against.images) for name, against in rows if against.images], method)
     yield (
         f"Time/step: training time of a step, waiting for data included, over that of {method} with the same seeds; only where "
@@ -132,15 +132,18 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     )
 
 
-def _detectable(compared: Sequence[Against], method: str) -> Iterator[str]:
-    """Yield the smallest detectable differences: a row that varies much, pooled with others, would hide what they can tell."""
+def _detectable(compared: Sequence[Against], method: str) -> str:
+    """Return the smallest detectable differences: a row that varies much, pooled with others, would hide what they can tell."""
+    if all(against.std is None for against in compared):
+        return f"No difference from {method} can be called detectable: no other row has {MIN_SEEDS} seeds in common with it."
     sizes = [100 * smallest_detectable(against.std, against.pairs) for against in compared if against.std]
-    if sizes:
-        ends = dict.fromkeys(f"{size:.2f}" for size in (min(sizes), max(sizes)))
-        yield (
-            f"Smallest detectable difference from {method}: {' to '.join(ends)} points, by the deviation and the common seeds "
-            f"of each row, found with {100 * POWER:.0f} % probability before Holm."
-        )
+    if not sizes:
+        return f"No smallest detectable difference from {method}: the paired differences are the same with every seed."
+    ends = dict.fromkeys(f"{size:.2f}" for size in (min(sizes), max(sizes)))
+    return (
+        f"Smallest detectable difference from {method}: {' to '.join(ends)} points, by the deviation and the common seeds "
+        f"of each row, found with {100 * POWER:.0f} % probability before Holm."
+    )
 
 
 def _image_notes(rows: Sequence[tuple[str, Difference]], method: str) -> Iterator[str]:

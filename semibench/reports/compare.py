@@ -121,6 +121,7 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
     statistics = (
         *score_columns.notes(keys, ordered[0]),
         *(baseline.notes(ordered, method, compared) if method else ties.notes(ordered)),
+        *images.notes(first.class_names),
     )
     left_out = [run for run in collection.left_out if run.protocol == first.protocol]
     table = Table(

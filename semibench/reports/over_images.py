@@ -1,6 +1,6 @@
 """What another draw of the scored images would change: intervals and paired tests from the counts per image of runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +13,22 @@ from semibench.reports.aggregate import Group
 from semibench.reports.listing import COUNTS
 from semibench.reports.per_image import PerImage
 from semibench.reports.result import Result
-from semibench.reports.statistics import MIN_IMAGES, Values, bootstrap_images, flip_images, percentile_interval
+from semibench.reports.statistics import (
+    MIN_IMAGES_DRAWN,
+    MIN_IMAGES_OF_CLASS,
+    Values,
+    bootstrap_images,
+    flip_images,
+    percentile_interval,
+)
 
 _FLIPS = 4999
 _FLIPS_A_TEST = 40  # the smallest p-value is then half of what Holm asks of the first at the 5 % level
-INDEPENDENT = "Images are taken to be independent, which frames of one video are not."
+_MAX_NAMES = 12
+INDEPENDENT = (
+    f"Intervals are given from {MIN_IMAGES_DRAWN} images on. "
+    "Images are taken to be independent, which frames of one video are not."
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class Images:
     draws: dict[str, Values] = field(default_factory=dict)  # run id -> mIoU of each draw
     boundaries: dict[str, tuple[float | None, ...]] = field(default_factory=dict)  # run id -> boundary IoU of each class
     kept: dict[str, "_Counts"] = field(default_factory=dict)  # run id -> counts of a row that others are compared with
+    holders: dict[str, metrics.Counts] = field(default_factory=dict)  # run id -> (K,) drawn images with each class in truth
 
     def has(self, results: Sequence[Result]) -> bool:
         """Return whether the counts of all ``results`` are there."""
@@ -46,7 +58,7 @@ class Images:
 
     def interval(self, results: Sequence[Result]) -> tuple[float, float] | None:
         """Return the bootstrap interval of the mean over seeds; None for few images or without a run's counts."""
-        if results[0].ranked.n_images < MIN_IMAGES or not self.has(results):
+        if results[0].ranked.n_images < MIN_IMAGES_DRAWN or not self.has(results):
             return None
         return percentile_interval(self._drawn(results))
 
@@ -75,10 +87,22 @@ class Images:
         ids = counts[0].ids
         if not all(np.array_equal(found.ids, ids) for found in (*counts, *others)):
             return None
-        is_enough = len(ids) >= MIN_IMAGES
+        is_enough = len(ids) >= MIN_IMAGES_DRAWN
         low, high = (percentile_interval(self._drawn(ours) - self._drawn(theirs)) if is_enough else None) or (None, None)
         p = flip_images(_stacked(counts), _stacked(others), classes, resamples=max(_FLIPS, _FLIPS_A_TEST * tests))
         return Difference(len(ids), low, high, None if np.isnan(p) else p)
+
+    def notes(self, class_names: Sequence[str]) -> Iterator[str]:
+        """Yield which classes are in too few of the images that were drawn so far, fewest first."""
+        fewest = np.min(list(self.holders.values()), axis=0).tolist() if self.holders else []
+        scarce = [(n, name) for n, name in zip(fewest, class_names, strict=False) if 0 < n < MIN_IMAGES_OF_CLASS]
+        if scarce:
+            shown = ", ".join(f"{name} ({n})" for n, name in sorted(scarce)[:_MAX_NAMES])
+            more = f" and {len(scarce) - _MAX_NAMES} more" if len(scarce) > _MAX_NAMES else ""
+            yield (
+                f"Intervals over images are too narrow where a class is in fewer than {MIN_IMAGES_OF_CLASS} of them, "
+                f"as here: {shown}{more}."
+            )
 
     def _drawn(self, results: Sequence[Result]) -> Values:
         """Return the mean over ``results`` of the mIoU of each draw; the draws are the same for every run."""
@@ -86,6 +110,7 @@ class Images:
             if result.run_id not in self.draws:
                 counts = self._counts(result)
                 self.draws[result.run_id] = bootstrap_images(counts.intersection, counts.union, result.evaluation.classes)
+                self.holders[result.run_id] = counts.holders
         mean: Values = np.mean([self.draws[result.run_id] for result in results], axis=0)
         return mean
 
@@ -95,7 +120,7 @@ class Images:
         counts = self._load(result)
         order = np.argsort(counts.ids)
         union = counts.truth + counts.prediction - counts.intersection
-        return _Counts(counts.ids[order], counts.intersection[order], union[order])
+        return _Counts(counts.ids[order], counts.intersection[order], union[order], (counts.truth > 0).sum(axis=0))
 
     def _load(self, result: Result) -> PerImage:
         return per_image.load(self.folders[result.run_id] / COUNTS, result.ranked.n_images, len(result.class_names))
@@ -108,6 +133,7 @@ class _Counts:
     ids: NDArray[np.str_]
     intersection: metrics.Counts  # (n, K)
     union: metrics.Counts  # (n, K)
+    holders: metrics.Counts  # (K,) images with the class in truth
 
 
 def _common(one: Group, other: Group) -> list[tuple[Result, Result]]:

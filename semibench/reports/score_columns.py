@@ -1,5 +1,6 @@
 """Columns of scores besides the mIoU: all follow from the stored confusion matrices and the counts per image."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,11 +10,12 @@ from semibench.reports.aggregate import Group, spread
 from semibench.reports.columns import MISSING, ColumnKind, percent, signed
 from semibench.reports.over_images import INDEPENDENT, Images
 from semibench.reports.result import Confusion, Result
-from semibench.reports.statistics import CONFIDENCE
+from semibench.reports.statistics import CONFIDENCE, MIN_SEEDS, student
 
 CLASSES = "class_iou"  # stands for one column a class, ``iou:<class>``
 BOUNDARIES = "class_boundary_iou"  # likewise, ``boundary:<class>``
 IMAGES = "image_interval"
+SEEDS = "seed_interval"
 _RARE = 4  # the quarter of the classes
 
 _OfClasses = Sequence[Sequence[float | None]]  # runs -> classes
@@ -28,6 +30,12 @@ def rare_classes(confusion: Confusion) -> list[int]:
     pixels = [sum(row) for row in confusion]
     present = sorted((count, label) for label, count in enumerate(pixels) if count)
     return sorted(label for _, label in present[: max(1, len(present) // _RARE)])
+
+
+def over_seeds(group: Group) -> tuple[float, float] | tuple[None, None]:
+    """Return Student's interval of the mean mIoU over seeds, within [0, 1]; None of fewer than ``MIN_SEEDS``."""
+    found = student(np.array([result.miou for result in group.results]))
+    return (None, None) if math.isnan(found.low) else (max(float(found.low), 0.0), min(float(found.high), 1.0))
 
 
 def _rare_mean(result: Result) -> float | None:
@@ -54,8 +62,16 @@ def _of_run(value: Callable[[Result], float]) -> Callable[[Result], float | None
     return lambda result: value(result) if result.kind == "run" else None
 
 
+def _within(what: str) -> str:
+    return f"{100 * CONFIDENCE:.0f} % over {what}"
+
+
 def _share(mean: float | None, std: float | None) -> str:
     return MISSING if mean is None else percent(mean, std)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"[{percent(low, None)}, {percent(high, None)}]"
 
 
 def _gain(mean: float | None, std: float | None) -> str:
@@ -63,6 +79,7 @@ def _gain(mean: float | None, std: float | None) -> str:
 
 
 COLUMNS: Mapping[str, ColumnKind] = {
+    SEEDS: ColumnKind(f"mIoU, {_within('seeds')}", ("seed_low", "seed_high"), over_seeds, _interval, is_descending=True),
     "pixel_accuracy": _spread("Pixel accuracy (%)", "pixel_accuracy", lambda result: result.ranked.pixel_accuracy, _share),
     "frequency_weighted_iou": _spread(
         "Frequency-weighted IoU (%)", "frequency_weighted_iou", lambda result: result.ranked.frequency_weighted_iou, _share
@@ -117,11 +134,7 @@ def over_images(images: Images) -> ColumnKind:
     def raw(group: Group) -> tuple[float | None, float | None]:
         return images.interval(group.results) or (None, None)
 
-    def show(low: float | None, high: float | None) -> str:
-        return MISSING if low is None or high is None else f"[{percent(low, None)}, {percent(high, None)}]"
-
-    header = f"{100 * CONFIDENCE:.0f} % over images"
-    return ColumnKind(header, ("image_low", "image_high"), raw, show, is_descending=True)
+    return ColumnKind(_within("images"), ("image_low", "image_high"), raw, _interval, is_descending=True)
 
 
 def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
@@ -142,6 +155,11 @@ def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
         yield (
             "Pseudo-label coverage: share of unlabelled pixels that had a pseudo-label, mean over the logged steps; "
             "whether they were right is not known while training, which never opens those masks."
+        )
+    if SEEDS in keys:
+        yield (
+            f"mIoU, {_within('seeds')}: Student's interval of the mean, from {MIN_SEEDS} seeds on. It is about training again "
+            "with the same labels, scored on the same images."
         )
     if IMAGES in keys:
         yield (

@@ -4,6 +4,8 @@ Arrays run over seeds on their last axis, nan where a seed is absent; leading ax
 Student's distribution comes from ``scipy.special``: ``scipy.stats`` has the same and takes three seconds to import.
 """
 
+from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import Any, NamedTuple  # the type of shape-free arrays
 
 import numpy as np
@@ -18,6 +20,10 @@ CONFIDENCE = 0.95
 LEVEL = 0.05  # of tests: 1 - CONFIDENCE
 POWER = 0.8
 MIN_IMAGES = 6  # of five, no way to change sides has a p-value under 1/16
+MIN_IMAGES_DRAWN = (
+    50  # bootstrap intervals of 6 images cover the truth in 84 % of cases instead of 95, of 20 in 92, of 50 in 93 to 94
+)
+MIN_IMAGES_OF_CLASS = 30  # likewise those of many images, where one of five classes is in 5 of them 85 to 92 %, in 30 about 93
 _CHUNK = 500  # draws at a time: 20 MB for 5,000 images
 MIN_SEEDS = 3  # of two values, a 95 % interval reaches 13 times as far from the mean as they do
 
@@ -79,22 +85,37 @@ def smallest_detectable(std: float, n: int, confidence: float = CONFIDENCE, powe
     return float(nctdtrinc(n - 1, 1 - power, critical)) * std / float(np.sqrt(n))
 
 
-def tie_groups(is_tied: NDArray[np.bool_]) -> list[tuple[int, ...]]:
-    """Return the largest sets of rows that are pairwise tied in ``is_tied`` (k, k), two rows or more, sorted.
+def tie_groups(is_tied: NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
+    """Yield the largest sets of rows that are pairwise tied in ``is_tied`` (k, k), two rows or more, in the order of tuples.
 
-    Piepho 2004 (An algorithm for a letter-based representation of all-pairwise comparisons), without its sweeping.
+    There can be 3^(k/3) of them, but from one to the next takes a time polynomial in k: fewer than k sets are completed.
+    Johnson, Yannakakis and Papadimitriou 1988 (On generating all maximal independent sets). Only the upper triangle is read.
 
-    >>> tie_groups(np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], dtype=bool))
+    >>> list(tie_groups(np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], dtype=bool)))
     [(0, 1), (1, 2)]
     """
-    k = len(is_tied)
-    groups = {frozenset(range(k))}
-    for first, second in zip(*np.nonzero(np.triu(~is_tied, 1)), strict=True):
-        split = {group for group in groups if first in group and second in group}
-        parts = {group - {row} for group in split for row in (first, second)}
-        kept = groups - split
-        groups = kept | {part for part in parts if not any(part < other for other in kept | parts)}
-    return sorted(tuple(sorted(group)) for group in groups if len(group) > 1)
+    is_tied = np.triu(is_tied, 1)
+    is_tied |= is_tied.T
+    (rows,) = np.nonzero(is_tied.any(axis=0))
+    queue = [_completed(is_tied, [row]) for row in rows[:1].tolist()]
+    seen = set(queue)
+    while queue:
+        group = heappop(queue)
+        yield group
+        for row in sorted({*rows.tolist()} - {*group}):
+            other = _completed(is_tied, [row, *(one for one in group if one < row and is_tied[one, row])])
+            if other not in seen:  # else it is in the queue, or was yielded
+                seen.add(other)
+                heappush(queue, other)
+
+
+def _completed(is_tied: NDArray[np.bool_], rows: list[int]) -> tuple[int, ...]:
+    """Return the first largest set, in the order of tuples, that holds ``rows``, which are tied to each other."""
+    group, is_open = [*rows], is_tied[rows].all(axis=0)
+    while is_open.any():
+        group.append(int(is_open.argmax()))
+        is_open &= is_tied[group[-1]]
+    return tuple(sorted(group))
 
 
 def bootstrap_images(

@@ -184,6 +184,21 @@ def test_tables_say_how_they_compare_and_what_they_cannot_tell_apart(runs, timed
     assert "Not separable from supervised at the 5 % level: near." in found
 
 
+def test_where_no_row_shares_enough_seeds_no_difference_is_called_detectable(runs):
+    assert (
+        "No difference from supervised can be called detectable: no other row has 3 seeds in common with it."
+        in _table([*runs[0], *runs[1][:2]]).notes
+    )
+
+
+def test_differences_that_are_the_same_with_every_seed_have_no_smallest_one(timed):
+    alike = [timed(seed=seed, method=method) for method in ("alike", "supervised") for seed in range(3)]
+    assert (
+        "No smallest detectable difference from supervised: the paired differences are the same with every seed."
+        in _table(alike).notes
+    )
+
+
 def test_with_a_baseline_only_pairs_with_it_are_tested(runs):
     said = "\n".join(_table([*runs[0], *runs[1]]).notes)
     assert "pair of rows" not in said

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from semibench.metrics import N_BINS
-from semibench.reports import per_image, store
+from semibench.reports import over_images, per_image, store
 from semibench.reports.aggregate import group
 from semibench.reports.baseline import compare
 from semibench.reports.compare import Selection, build
 from semibench.reports.over_images import Images
 from semibench.reports.per_image import PerImage
-from semibench.reports.statistics import bootstrap_images, flip_images, percentile_interval
+from semibench.reports.statistics import MIN_IMAGES_DRAWN, bootstrap_images, flip_images, percentile_interval
 
 PIXELS = 100  # of each of two classes in each image
 
@@ -50,9 +50,16 @@ def found(tmp_path):
     return run
 
 
+@pytest.fixture
+def intervals(monkeypatch):
+    """Let intervals take no more images than the twelve of these tests."""
+    monkeypatch.setattr(over_images, "MIN_IMAGES_DRAWN", 12)
+
+
 EASE = np.random.default_rng(0).integers(60, 90, 12)
 
 
+@pytest.mark.usefixtures("intervals")
 def test_a_row_is_drawn_and_flipped_with_its_baseline_image_by_image(save, found):
     save(EASE + 2)
     save(EASE, method="supervised")
@@ -67,6 +74,7 @@ def test_a_row_is_drawn_and_flipped_with_its_baseline_image_by_image(save, found
     assert over.p < 0.05
 
 
+@pytest.mark.usefixtures("intervals")
 def test_only_common_seeds_are_compared(save, found):
     save(EASE + 2, seed=1)
     save(EASE, method="supervised", seed=1)
@@ -76,6 +84,7 @@ def test_only_common_seeds_are_compared(save, found):
     assert found()["fixmatch"] == alone
 
 
+@pytest.mark.usefixtures("intervals")
 def test_the_order_of_images_makes_no_difference(save, found):
     save(EASE + 2)
     save(EASE, method="supervised")
@@ -103,6 +112,7 @@ def test_so_many_rows_have_so_many_draws_that_one_of_them_can_still_be_told_apar
     assert 300 * many < 0.05
 
 
+@pytest.mark.usefixtures("intervals")
 def test_counts_of_the_baseline_are_read_once_however_many_rows_there_are(save, found, monkeypatch):
     for name in ("supervised", *(f"method{number}" for number in range(4))):
         save(EASE, method=name)
@@ -161,3 +171,38 @@ def test_few_images_decide_nothing_and_the_table_says_so(save, tmp_path):
     assert "Fewer than 6 images decide nothing: fixmatch." in table.notes
     [place] = [place for place, column in enumerate(table.columns) if column.key == "image_difference"]
     assert {row[place].text for row in table.rows} == {"\N{EN DASH}"}
+
+
+def test_images_that_suffice_for_a_test_but_not_for_an_interval_have_the_test_alone(save, found, tmp_path):
+    save(np.resize(EASE, MIN_IMAGES_DRAWN - 1) + 2)
+    save(np.resize(EASE, MIN_IMAGES_DRAWN - 1), method="supervised")
+    over = found()["fixmatch"]
+    assert (over.low, over.high) == (None, None)
+    assert over.p < 0.05
+    assert f"Intervals are given from {MIN_IMAGES_DRAWN} images on" in "\n".join(_table(tmp_path).notes)
+    save(np.resize(EASE, MIN_IMAGES_DRAWN) + 2, method="more")
+    save(np.resize(EASE, MIN_IMAGES_DRAWN), method="supervised", seed=0)
+    assert found()["more"].low > 0
+
+
+@pytest.mark.usefixtures("intervals")
+def test_classes_in_few_images_are_named_where_an_interval_is_shown(save, tmp_path):
+    save(EASE)
+    said = (
+        "Intervals over images are too narrow where a class is in fewer than 30 of them, as here: background (12), ring (12)."
+    )
+    collection = store.read([tmp_path])
+    for columns, is_said in (("method",), False), (("image_interval",), True):
+        [table] = build(collection, Selection(columns=columns)).tables
+        assert (said in table.notes) is is_said
+
+
+def test_classes_in_enough_images_or_in_none_are_not_named():
+    images = Images({}, holders={"one": np.array([30, 29, 0, 500]), "other": np.array([30, 31, 0, 4])})
+    [note] = images.notes(["a", "b", "c", "d"])
+    assert note.endswith("as here: d (4), b (29).")
+
+
+def test_of_many_classes_in_few_images_the_fewest_are_named_and_the_others_counted():
+    [note] = Images({}, holders={"one": np.arange(1, 16)}).notes([f"class{number:02}" for number in range(15)])
+    assert note.endswith("class10 (11), class11 (12) and 3 more.")

@@ -4,8 +4,8 @@ import csv
 import html
 import io
 import json
+from itertools import count
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,18 +56,22 @@ def test_the_order_of_results_changes_no_table(make_result):
     holds()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_shards_together_are_the_whole(make_result, save_result, tmp_path, seed):
-    generator = np.random.default_rng(seed)
-    for number in range(12):
-        one = make_result(method="abc"[number % 3], seed=number // 3, confusion=_confusion(50 + number))
-        save_result(one, tmp_path / "whole")
-        for shard in {f"shard{place}" for place in generator.integers(4, size=2)}:  # a run may lie in two of them
-            save_result(one, tmp_path / shard)
-    whole = store.read([tmp_path / "whole"])
-    shards = store.read(sorted(tmp_path.glob("shard*"), reverse=True))
-    texts = [markdown.render(build(collection, Selection()).tables) for collection in (whole, shards)]
-    assert texts[0] == texts[1]
+def test_shards_together_are_the_whole(make_result, save_result, tmp_path):
+    runs = [make_result(method="ab"[n % 2], seed=n // 2, confusion=_confusion(50 + 5 * n)) for n in range(6)]
+    usual = build(Collection(tuple(runs)), Selection(baseline="b"))
+    examples = count()
+
+    @given(st.lists(st.sets(st.integers(0, 2), min_size=1), min_size=6, max_size=6), st.permutations(range(3)))
+    def holds(shards_of_run, order):  # a run may lie in several shards, and a shard may be empty
+        folder = tmp_path / str(next(examples))
+        for shard in order:
+            (folder / str(shard)).mkdir(parents=True)
+        for one, shards in zip(runs, shards_of_run, strict=True):
+            for shard in shards:
+                save_result(one, folder / str(shard))
+        assert build(store.read([folder / str(shard) for shard in order]), Selection(baseline="b")) == usual
+
+    holds()
 
 
 @pytest.fixture(params=HOSTILE)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semibench import plugins
 from semibench.errors import UsageError
 from semibench.metrics import N_BINS
 from semibench.reports import over_images, store
@@ -135,6 +136,40 @@ def test_per_class_columns_cannot_sort(make_result):
         build(Collection((make_result(),)), Selection(sort="class_iou"))
 
 
+# Intervals over seeds.
+
+
+def _seeds(make_result, *hits):
+    return [make_result(seed=seed, confusion=((one, 10 - one), (10 - one, one))) for seed, one in enumerate(hits)]
+
+
+def test_the_interval_over_seeds_is_students_of_the_mean(make_result):
+    cells, table = _row(_seeds(make_result, 8, 9, 8), "miou", "seed_interval")
+    # IoU 8/12, 9/11, 8/12: mean 71.72, deviation 8.75; t of 2 degrees of freedom is 4.303: 71.72 -+ 4.303 * 8.75 / sqrt(3)
+    assert cells["miou"].text == "71.72 ± 8.75"
+    assert cells["seed_interval"].text == "[49.99, 93.45]"
+    assert [column.header for column in table.columns] == ["mIoU (%)", "mIoU, 95 % over seeds"]
+    assert "Student's interval of the mean, from 3 seeds on" in "\n".join(table.notes)
+
+
+def test_two_seeds_have_no_interval(make_result):
+    cells, _ = _row(_seeds(make_result, 8, 9), "seed_interval")
+    assert cells["seed_interval"].text == "\N{EN DASH}"
+
+
+def test_the_interval_over_seeds_ends_where_scores_do(make_result):
+    cells, _ = _row(_seeds(make_result, 10, 1, 10), "seed_interval")
+    assert cells["seed_interval"].raw == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("format_name", sorted(plugins.summaries(plugins.FORMAT)))
+def test_every_format_has_the_interval_over_seeds(make_result, format_name):
+    cells, table = _row(_seeds(make_result, 8, 9, 8), "method", "seed_interval")
+    text = plugins.find(plugins.FORMAT, format_name).render([table])
+    shown, low = cells["seed_interval"].text.strip("[]").split(", ")[0], repr(cells["seed_interval"].raw[0])
+    assert any(one in text for one in (shown, low))
+
+
 # Intervals over images.
 
 
@@ -180,7 +215,7 @@ def test_few_images_have_no_interval(make_result, save_result, save_counts, tmp_
 
 
 def test_the_interval_over_images_is_that_of_their_draws(make_result, save_result, save_counts, tmp_path, monkeypatch):
-    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
+    monkeypatch.setattr(over_images, "MIN_IMAGES_DRAWN", 2)
     save_counts(save_result(make_result()))
     collection = store.read([tmp_path])
     cells, table = _row(collection.results, "image_interval", folders=collection.folders)
@@ -191,7 +226,7 @@ def test_the_interval_over_images_is_that_of_their_draws(make_result, save_resul
 
 
 def test_seeds_are_drawn_alike_whatever_the_order_of_their_images(make_result, save_result, save_counts, tmp_path, monkeypatch):
-    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
+    monkeypatch.setattr(over_images, "MIN_IMAGES_DRAWN", 2)
     save_counts(save_result(make_result(seed=0)), ids=("one", "two"))
     alone = store.read([tmp_path])
     single, _ = _row(alone.results, "image_interval", folders=alone.folders)
@@ -202,7 +237,7 @@ def test_seeds_are_drawn_alike_whatever_the_order_of_their_images(make_result, s
 
 
 def test_without_the_counts_of_every_seed_there_is_no_interval(make_result, save_result, save_counts, tmp_path, monkeypatch):
-    monkeypatch.setattr(over_images, "MIN_IMAGES", 2)
+    monkeypatch.setattr(over_images, "MIN_IMAGES_DRAWN", 2)
     save_counts(save_result(make_result(seed=0)))
     save_result(make_result(seed=1))
     collection = store.read([tmp_path])

@@ -1,19 +1,18 @@
 """The rows of a table in HTML: what its cells are sorted by, and the plot of seeds and intervals beside the mIoU."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # what a template is given
 
 from markupsafe import Markup
 
-from semibench.reports.aggregate import scores_by_seed
 from semibench.reports.page import Section
 from semibench.reports.render._axes import covering
 from semibench.reports.render._charts import FOREST_WIDTH
 from semibench.reports.render._charts import forest as draw_forest
 from semibench.reports.render.table import Cell, Column, Table
-from semibench.reports.statistics import CONFIDENCE, MIN_SEEDS, student
+from semibench.reports.score_columns import over_seeds
+from semibench.reports.statistics import CONFIDENCE, MIN_SEEDS
 
 _SCORE = "miou"
 
@@ -33,17 +32,13 @@ def forest(section: Section) -> Forest | None:
     """Return the seeds, means and intervals of the measured rows; None where the table has none or does not show the mIoU."""
     if not section.rows or _SCORE not in {column.key for column in section.table.columns}:
         return None
-    found = student(scores_by_seed(section.rows))
-    intervals = [
-        (None, None) if math.isnan(low) else (max(low, 0.0), min(high, 1.0))
-        for low, high in zip(found.low.tolist(), found.high.tolist(), strict=True)
-    ]
+    intervals = [over_seeds(one) for one in section.rows]
     seeds = [[result.miou for result in one.results] for one in section.rows]
     ends = [end for pair in intervals for end in pair if end is not None]
     axis = covering([*ends, *(value for one in seeds for value in one)], 0, FOREST_WIDTH)
     plots = tuple(
-        draw_forest(axis, values, *_around(interval, mean), _text(interval, values))
-        for interval, values, mean in zip(intervals, seeds, found.mean.tolist(), strict=True)
+        draw_forest(axis, values, interval[0], one.miou.mean, interval[1], _text(interval, values))
+        for interval, values, one in zip(intervals, seeds, section.rows, strict=True)
     )
     title = f"Seeds, {100 * CONFIDENCE:.0f} % interval"
     note = (
@@ -104,10 +99,6 @@ def _order(table: Table, place: int) -> str:
     """Return in which order a sorted column is; numbers and texts alike, a column of equals counts as descending."""
     values: list[Any] = [row[place].raw[0] for row in table.rows if row[place].raw[0] is not None]
     return "ascending" if values and values[0] < values[-1] else "descending"
-
-
-def _around(interval: tuple[float | None, float | None], mean: float) -> tuple[float | None, float, float | None]:
-    return interval[0], mean, interval[1]
 
 
 def _text(interval: tuple[float | None, float | None], seeds: Sequence[float]) -> str:
