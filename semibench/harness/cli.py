@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from semibench.errors import SemibenchError, unknown
+from semibench.plain import message
 
 _FOLDER = Path(__file__).parent / "commands"
 
@@ -70,5 +71,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("Interrupted.", err=True)
         sys.exit(130)
     except SemibenchError as error:
-        click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True, color=color)
+        click.echo(click.style("Error: ", fg="red", bold=True) + message(str(error)), err=True, color=color)
         sys.exit(error.exit_code)

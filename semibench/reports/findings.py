@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree  # written here, never read: what is read as XML may be hostile
 
+from semibench.plain import message, visible
 from semibench.reports.check import Finding
 
 _NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -12,7 +13,7 @@ _NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 def describe(findings: Sequence[Finding]) -> str:
     """Return a line for each problem."""
-    return "".join(f"{_shown(one.path)}: {one.check}: {one.problem}\n" for one in findings if one.problem)
+    return "".join(f"{message(f'{_shown(one.path)}: {one.check}: {one.problem}')}\n" for one in findings if one.problem)
 
 
 def to_junit(findings: Sequence[Finding]) -> str:
@@ -31,7 +32,7 @@ def to_github(findings: Sequence[Finding]) -> str:
     r"""Return a workflow command for each problem, which GitHub shows at the file.
 
     >>> to_github([Finding(Path("runs/a,b/result.json"), "steps", "90 % is\nnot all")])
-    '::error file=runs/a%2Cb/result.json,title=steps::90 %25 is%0Anot all\n'
+    '::error file=runs/a%2Cb/result.json,title=steps::90 %25 is not all\n'
     """
     lines = (
         f"::error file={_property(_shown(one.path))},title={_property(one.check)}::{_command(one.problem)}\n"
@@ -48,11 +49,11 @@ def _shown(path: Path) -> str:
 
 
 def _xml(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text))
 
 
 def _command(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return message(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

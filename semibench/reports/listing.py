@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar  # JSON values have no narrower type
 
 from semibench.errors import DataError
+from semibench.plain import line
 
 RESULT = "result.json"
 COUNTS = "scores.npz"  # per image
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 class RunSummary(NamedTuple):
-    """One run as its folder tells it; None where its files do not say."""
+    """One run as its folder tells it, each text as one visible line; None where its files do not say."""
 
     protocol: str
     method: str
@@ -85,7 +86,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _text(value: object, otherwise: str) -> str:
-    return value if isinstance(value, str) else otherwise
+    return line(value if isinstance(value, str) else otherwise)  # both may be strangers' names
 
 
 def _number(value: object, kind: type[T]) -> T | None:

@@ -107,6 +107,12 @@ def test_invalid_data_ends_with_4(call: Call, tmp_path: Path) -> None:
     assert "absent' not found" in errors
 
 
+def test_a_name_in_an_error_begins_no_line_of_its_own(call: Call) -> None:
+    code, _, errors = call("list", "runs", "a\n::error::b\x1b[2J")
+    assert code == 4
+    assert errors.startswith("Error: folder 'a ::error::b\N{REPLACEMENT CHARACTER}[2J' not found.")
+
+
 def test_a_reader_that_goes_away_is_told_nothing_more() -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -202,5 +202,13 @@ def test_an_annotation_is_one_line_whatever_it_says(save_run, tmp_path):
     assert all(line.startswith("::error file=") for line in lines)
 
 
+def test_a_line_for_people_is_one_line_without_commands_whatever_it_says(save_run, tmp_path):
+    _edit(save_run(), lambda data: data.update(method="x\n::warning::y\x1b[2J\u202e ##[error]z"))
+    for text in (describe(check([tmp_path])), to_github(check([tmp_path]))):
+        assert all("result.json" in line for line in text.splitlines())
+        assert not {"\x1b", "\u202e"}.intersection(text)
+        assert "##[" not in text
+
+
 def test_every_check_says_what_it_looks_for():
     assert all(function.__doc__ for function in checking._CHECKS.values())

@@ -58,3 +58,9 @@ def test_listing_loads_neither_numpy_nor_pydantic():
     program = "import sys, semibench.reports.listing; print(*{'numpy', 'pydantic', 'torch'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert loaded.split() == []
+
+
+def test_a_name_begins_no_line_and_commands_no_terminal(tmp_path):
+    folder = _status(tmp_path, protocol="a\n::error::b", method="\x1b[2J", status="failed\u202e", run_id="c\rd")
+    assert summarize(folder)[:2] == ("a ::error::b", "\N{REPLACEMENT CHARACTER}[2J")
+    assert summarize(folder).status == "failed\N{REPLACEMENT CHARACTER}"

@@ -88,6 +88,7 @@ def command(
     """Print one table a protocol of the runs in and below FOLDERS (default: runs)."""
     from semibench import plugins
     from semibench.files import write_text
+    from semibench.plain import message
     from semibench.reports import compare, gate, store
     from semibench.reports.notes import leaving_out
 
@@ -107,7 +108,7 @@ def command(
         write_text(output, text)
         click.echo(f"Wrote {output}.", err=True)
     if comparison.without_table:
-        click.echo(leaving_out(comparison.without_table), err=True)
+        click.echo(message(leaving_out(comparison.without_table)), err=True)
     if against is not None:
         rows = gate.read(against, protocols)
         _hold(rows, compare.build(collection, compare.Selection(protocols)).tables, tolerance)
@@ -132,11 +133,12 @@ def _refuse_galleries(galleries: Sequence[Path], format_name: str) -> None:
 
 def _hold(rows: "Sequence[Row]", tables: "Sequence[Table]", tolerance: float) -> None:
     from semibench.errors import RunFailedError
+    from semibench.plain import message
     from semibench.reports import gate
 
     verdicts = gate.judge(rows, tables, tolerance / 100)
     for verdict in verdicts:
-        click.echo(f"{verdict.outcome}: {verdict.row}: {verdict.text}", err=True)
+        click.echo(message(f"{verdict.outcome}: {verdict.row}: {verdict.text}"), err=True)
     failed = sum(verdict.is_failure for verdict in verdicts)
     if failed:
         raise RunFailedError(

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from semibench.hashing import digest_json
+from semibench.plain import visible
 from semibench.reports import traces
 from semibench.reports.aggregate import names
 from semibench.reports.columns import MISSING, percent
@@ -21,8 +22,6 @@ from semibench.reports.render.table import Table
 
 _FOLDER = Path(__file__).parent / "page"
 _LONG = 200  # rows, from which on sections out of sight are not laid out
-# control characters, halves of surrogate pairs, and marks that turn the direction of what follows them
-_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def render(tables: Sequence[Table]) -> str:
@@ -49,7 +48,7 @@ def render_page(page: Page) -> str:
         "environments": page.environments,
     }
     text = _template().render(values)
-    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text)
+    return visible(text)
 
 
 def _template() -> Any:

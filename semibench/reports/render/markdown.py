@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from semibench.plain import visible
 from semibench.reports.render.table import Cell, Table
 
 # an underscore between letters or digits means nothing in Markdown, and names are full of them
 _SPECIAL = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[\\`*~|\[\]<>&]")
+_COMMANDS = re.compile(r"\$|(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")  # on GitHub: mathematics, and a name that is told of it
 _EMPHASIS = {"none": "{}", "best": "**{}**", "second": "<ins>{}</ins>", "muted": "*{}*"}  # GitHub strips <u>
 
 
@@ -22,8 +24,10 @@ def escape(text: str) -> str:
 
     >>> escape("a|b *c* weak_strong")
     'a\\|b \\*c\\* weak_strong'
+    >>> escape("@someone voc-92@hash0")
+    '<span>@</span>someone voc-92@hash0'
     """
-    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    return _COMMANDS.sub(r"<span>\g<0></span>", _SPECIAL.sub(r"\\\g<0>", visible(" ".join(text.split()))))
 
 
 def _table(table: Table) -> str:

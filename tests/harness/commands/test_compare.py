@@ -90,3 +90,13 @@ def test_every_format_shows_differences_to_a_baseline(make_result, save_result, 
     shown = {"markdown": " vs supervised (points) |", "latex": "& vs supervised (points) &"}
     assert shown.get(format_name, '"difference_low"') in text
     assert ("+22.22" if format_name in shown else "0.2222") in text  # mIoU 1, 0.8 and 0.67 less 0.6
+
+
+def test_names_in_what_is_said_beside_a_table_begin_no_line(runs, tmp_path):
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(_run(runs, "--format", "json").stdout.replace('"fixmatch"', r'"a\n::error::b"'))
+    (runs / "begun").mkdir()
+    (runs / "begun" / "status.json").write_text(r'{"protocol": "c\n::error::d", "method": "e", "status": "failed"}')
+    said = _run(runs, "--against", earlier).stderr
+    assert "missing: voc-92 a ::error::b resnet18" in said
+    assert "Left out, not complete: 1 run: c ::error::d/e/begun (failed)." in said

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from semibench.plain import visible
 from semibench.reports.render.markdown import escape, render
 from semibench.reports.render.table import Cell, Column, Table
 
@@ -23,8 +24,9 @@ def _cells(markdown):
     for token in PARSER.parse(markdown):
         is_body = token.type == "tbody_open" or (is_body and token.type != "tbody_close")
         if token.type == "inline" and is_body:
-            assert {child.type for child in token.children} <= {"text", "text_special"}
-            cells.append("".join(child.content for child in token.children))
+            texts = [child for child in token.children if child.content not in ("<span>", "</span>")]
+            assert {child.type for child in texts} <= {"text", "text_special"}
+            cells.append("".join(child.content for child in texts))
     return cells
 
 
@@ -50,6 +52,21 @@ def test_hostile_names_are_shown_as_they_are(name):
     assert _cells(render([_table(name, "none")]))[0] == " ".join(name.split())
 
 
+@pytest.mark.parametrize(("character", "text"), [("$", "$x^2$ costs 5 $"), ("@", "@someone, (@another) or _@third")])
+def test_what_github_reads_on_its_own_stands_in_an_element_of_its_own(character, text):
+    written = escape(text)
+    assert written.count(f"<span>{character}</span>") == written.count(character) == text.count(character)
+    assert written.replace("<span>", "").replace("</span>", "").replace("\\", "") == text
+
+
+def test_the_name_of_a_protocol_calls_nobody():
+    assert escape("voc-92@hash0") == "voc-92@hash0"
+
+
+def test_no_control_character_and_no_mark_that_turns_text_is_written():
+    assert escape("a\x1b[2J\u202eb") == "a\N{REPLACEMENT CHARACTER}\\[2J\N{REPLACEMENT CHARACTER}b"
+
+
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12).map(lambda text: "x" + text + "x"))
 def test_any_name_is_shown_as_it_is(name):
-    assert _cells(render([_table(name, "none")])) == [" ".join(name.split()), "51.23 ± 0.50"]
+    assert _cells(render([_table(name, "none")])) == [visible(" ".join(name.split())), "51.23 ± 0.50"]
