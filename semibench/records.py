@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from semibench.errors import SemibenchError, UsageError
 
 Location = tuple[int | str, ...]
+MOST = 2**63 - 1  # of what is counted: reports do arithmetic with it, as integers of 64 bits and as floats
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Positive = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Decided:

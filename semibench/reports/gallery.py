@@ -15,9 +15,9 @@ from pydantic import Field, ValidationError
 
 from semibench import metrics
 from semibench.errors import DataError
-from semibench.records import Record
+from semibench.records import Count, Record
 from semibench.reports.per_image import PerImage
-from semibench.reports.result import Count, Fraction, Sha256
+from semibench.reports.result import Fraction, Sha256
 
 INDEX = "gallery.json"
 MAX_BYTES = 20 * 2**20  # of all pictures of a folder

@@ -4,26 +4,36 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self  # JSON values have no narrower type
 
-from pydantic import ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from semibench.errors import DataError
 from semibench.files import write_text
 from semibench.protocols.protocol import EvaluationRule
 from semibench.protocols.recipe import Options
-from semibench.records import Record
+from semibench.records import Count, Positive, Record
 from semibench.reports.figures import derive, is_close
 from semibench.reports.trajectory import Trajectory
 
 SCHEMA = 1
+LEAST = 1e-9  # of what is measured and not 0: no clock sees less, and figures can take logarithms of it
+
+
+def _measurable(value: float) -> float:
+    if 0 < value < LEAST:
+        raise ValueError(f"it is neither 0 nor at least {LEAST}")
+    return value
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
 Pixels = Annotated[int, Field(ge=0, le=2**48)]  # sums over a matrix of 181 classes stay within int64
 Confusion = tuple[tuple[Pixels, ...], ...]  # (K, K): row = truth, column = prediction; void is not counted
 RunState = Literal["running", "complete", "failed"]
-Seconds = Annotated[float, Field(ge=0)]
-Size = tuple[PositiveInt, PositiveInt]  # (H, W) pixels
+Seconds = Annotated[float, Field(ge=0, le=1e10), AfterValidator(_measurable)]  # three centuries
+Joules = Annotated[float, Field(ge=0, le=1e15), AfterValidator(_measurable)]
+Rate = Annotated[float, Field(ge=LEAST, le=1e12)]  # a second
+Size = tuple[Positive, Positive]  # (H, W) pixels
 
 
 class Scores(Record):
@@ -31,7 +41,7 @@ class Scores(Record):
 
     subset: str
     step: Count
-    n_images: PositiveInt
+    n_images: Positive
     miou: Fraction
     class_iou: tuple[Fraction | None, ...]  # None: the class is neither in truth nor in predictions
     pixel_accuracy: Fraction
@@ -44,13 +54,13 @@ class Scores(Record):
 class Latency(Record):
     """Time of one forward pass of the predictor, after warm-up."""
 
-    batch: PositiveInt
+    batch: Positive
     size: Size
-    repeats: PositiveInt
+    repeats: Positive
     p50: Seconds
     p90: Seconds
     p99: Seconds
-    images_per_second: Annotated[float, Field(gt=0)]
+    images_per_second: Rate
 
 
 class Cost(Record):
@@ -63,10 +73,10 @@ class Cost(Record):
     uncounted: dict[str, Count]  # operations that the counter has no rule for -> calls
     input_size: Size
     latency: Latency | None
-    training_images_per_second: Annotated[float, Field(gt=0)] | None  # of all streams and processes, waiting for data included
+    training_images_per_second: Rate | None  # of all streams and processes, waiting for data included
     data_wait: Fraction | None  # share of the training time
     training_seconds: Seconds | None  # of the process that finished the run
-    energy: Annotated[float, Field(ge=0)] | None = None  # joules of the GPU in that time; None: nothing measures it
+    energy: Joules | None = None  # of the GPU in that time; None: nothing measures it
     peak_memory: Count | None  # bytes, of the process that took the most
     peak_memory_of: Literal["gpu", "process"]
 
@@ -92,7 +102,7 @@ class Teacher(Record):
     method: str
     backbone: str
     configuration: Sha256  # of what decides its numbers besides protocol and seed
-    seed: int
+    seed: Count
     miou: Fraction | None  # of its run; None when that has no result
 
 
@@ -109,14 +119,14 @@ class Provenance(Record):
     """Where numbers come from; holds no path, user or host name."""
 
     semibench: str
-    numerics: int
+    numerics: Count
     engine: str
     device: str
     machine: str  # processor or GPU model
-    threads: int  # of each process
-    processes: PositiveInt = 1
+    threads: Count  # of each process
+    processes: Positive = 1
     compiled: bool = False  # by torch.compile
-    resumed: int  # times
+    resumed: Count  # times
     versions: dict[str, str]
 
 
@@ -126,7 +136,7 @@ class Status(Record):
     status: RunState
     step: Count
     total: Count
-    seed: int | None = None
+    seed: Count | None = None
     error: str | None = None
 
 
@@ -154,9 +164,9 @@ class Result(Record):
     backbone: str
     division: Literal["controlled", "published", "custom", "external"]
     recipe: Options
-    seed: int
-    statistics_over: PositiveInt = 1  # processes, where layers take statistics of the batch and their number decides them
-    steps: int
+    seed: Count
+    statistics_over: Positive = 1  # processes, where layers take statistics of the batch and their number decides them
+    steps: Count
     evaluation: EvaluationRule
     miou: Fraction  # of the checkpoint that ranks
     confusion: Confusion  # of the same

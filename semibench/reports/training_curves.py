@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semibench.errors import DataError
+from semibench.records import MOST
 from semibench.reports.listing import EVENTS
 
 
@@ -54,8 +55,8 @@ def _evaluation(line: bytes, where: str) -> dict[int, float]:
         if event["event"] != "evaluate":
             return {}
         step, miou = int(event["step"]), float(event["miou"])
-        if step < 0 or not 0 <= miou <= 1:
-            raise ValueError("a step is at least 0, a mIoU between 0 and 1")
+        if not (0 <= step <= MOST and 0 <= miou <= 1):
+            raise ValueError(f"a step is between 0 and {MOST}, a mIoU between 0 and 1")
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{where} is not an evaluation", "It was edited or damaged: restore it, or remove that line."

@@ -8,9 +8,7 @@ the run give or take a half, of several seeds it grows with their spread.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pydantic import PositiveInt
-
-from semibench.records import Record
+from semibench.records import Positive, Record
 
 PARTS = 200  # of a training; fewer where it has fewer steps
 EARLY = 0.05  # share of a training that is compared
@@ -22,7 +20,7 @@ Sums = dict[str, tuple[float, int]]  # quantity -> sum over all steps so far, an
 class Trajectory(Record):
     """Means over consecutive parts of a training, each named by its last step."""
 
-    steps: tuple[PositiveInt, ...]
+    steps: tuple[Positive, ...]
     quantities: dict[str, tuple[float | None, ...]]  # losses.<name>, scalars.<name>, learning_rate; None: not reported there
 
 

@@ -191,3 +191,40 @@ def test_the_json_schema_names_the_keys_as_the_file_does(path):
     schema = record.json_schema()
     assert sorted(schema["required"]) == sorted(json.loads(path.read_text()))
     assert schema["additionalProperties"] is False
+
+
+def _set(data, key, value):
+    *parents, last = key.split(".")
+    for parent in parents:
+        data = data[parent]
+    data[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("steps", -1),
+        ("steps", 10**400),
+        ("seed", -1),
+        ("seed", 10**400),
+        ("cost.parameters", 2**63),
+        ("last.step", 10**400),
+        ("last.n_images", 2**63),
+        ("provenance.threads", 10**400),
+        ("cost.input_size", [2**63, 1]),
+        ("cost.training_seconds", 1e308),
+        ("cost.training_seconds", 1e-320),
+        ("cost.energy", 1e-320),
+        ("cost.training_images_per_second", 1e-320),
+        ("cost.latency.images_per_second", 1e308),
+    ],
+)
+def test_a_number_that_nothing_can_have_is_refused(path, key, value):
+    _edit(path, lambda data: _set(data, key, value))
+    with pytest.raises(DataError, match=key.replace(".", r"\.")):
+        record.read(path)
+
+
+def test_nothing_may_take_no_time(path):
+    _edit(path, lambda data: _set(data, "cost.training_seconds", 0.0))
+    assert record.read(path).cost.training_seconds == 0

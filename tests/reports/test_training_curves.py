@@ -28,7 +28,7 @@ def test_a_run_without_a_log_has_no_curve(tmp_path):
     "line",
     ['{"event": "evaluate", "step": 1}', '{"event": "evaluate", "step": 1, "miou": NaN}', '["evaluate"]', '"evaluate"',
      '{"event": "evaluate", "step": -1, "miou": 0.5}', '{"event": "evaluate", "step": 1, "miou": 1.5}',
-     '{"event": "evaluate", "step": Infinity, "miou": 0.5}'],
+     '{"event": "evaluate", "step": Infinity, "miou": 0.5}', f'{{"event": "evaluate", "step": {2**63}, "miou": 0.5}}'],
 )  # fmt: skip
 def test_a_damaged_line_is_named(tmp_path, line):
     _write(tmp_path, {"event": "started", "step": 0}, end=f"{line}\n")

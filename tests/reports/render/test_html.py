@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from semibench.records import MOST
 from semibench.reports import compare, page
+from semibench.reports.columns import COLUMNS
 from semibench.reports.gallery import Color, Embedded, Gallery, Overlay, Picture, Shown
 from semibench.reports.render import html
 from semibench.reports.render.table import Cell, Column, Table
+from semibench.reports.result import LEAST
 from semibench.reports.store import Collection
 
 VOID = {"meta", "link", "input", "br", "img"}
@@ -185,6 +188,22 @@ def test_a_hostile_name_is_text_wherever_it_stands(make_result, tmp_path, name):
     assert " ".join(shown.split()) in [text for _, text in Reader(text).all("h2")]
     assert "\x00" not in text
     assert "\u202e" not in text
+
+
+@pytest.mark.parametrize("least", [True, False], ids=["least", "most"])
+def test_the_least_and_the_most_that_a_record_may_hold_can_be_drawn(make_result, tmp_path, least):
+    count, seconds, rate = (1, LEAST, LEAST) if least else (MOST, 1e10, 1e12)
+    common = make_result(method="common")
+    cost = common.cost.model_dump() | {
+        "parameters": count, "macs": count, "flops": count, "training_seconds": seconds, "energy": seconds,
+        "training_images_per_second": rate, "peak_memory": count,
+    }  # fmt: skip
+    extreme = make_result(steps=count, macs=count, cost=cost)
+    (tmp_path / "events.jsonl").write_text(
+        "".join(json.dumps({"event": "evaluate", "step": step, "miou": 0.5}) + "\n" for step in (0, count))
+    )
+    columns = tuple(COLUMNS)
+    assert "<svg" in _page([common, extreme], tmp_path, {extreme.run_id: tmp_path}, columns=columns)
 
 
 def test_tables_alone_make_a_page():
