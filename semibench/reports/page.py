@@ -49,12 +49,12 @@ def build(
     everything = [one for rows in comparison.rows for one in rows]
     _check(galleries, everything)
     settings = traces.environments(everything)
-    paths = traces.relative(folders, start)
+    paths, configurations = traces.relative(folders, start), traces.configurations(folders, start)
     sections = tuple(
         Section(
             table,
             rows,
-            tuple(traces.trace(one, paths, settings) for one in rows),
+            tuple(traces.trace(one, paths, configurations, settings) for one in rows),
             _curves(rows, folders),
             tuple(sorted((one for one in galleries if one.index.protocol == table.title), key=lambda one: repr(one.index))),
         )

@@ -30,7 +30,7 @@ class Trace:
     """What stands behind one row."""
 
     runs: tuple[Run, ...]  # by seed
-    command: str
+    command: str  # empty: it takes a file of settings that cannot be named
     environments: tuple[int, ...]  # places in the list of environments, from 1
     started_from: tuple[str, ...]  # weight files and teachers, without which the command makes other numbers; a dash: not seen
 
@@ -55,11 +55,11 @@ def environment(provenance: Provenance) -> Setting:
     return (*parts.items(), *sorted(provenance.versions.items()))
 
 
-def trace(one: Group, folders: Mapping[str, str], numbers: Mapping[Setting, int]) -> Trace:
-    """Return what stands behind the row of ``one``; ``folders`` are the relative paths of runs by their id."""
+def trace(one: Group, folders: Mapping[str, str], configurations: Mapping[str, str], numbers: Mapping[Setting, int]) -> Trace:
+    """Return what stands behind the row of ``one``; ``folders`` and ``configurations`` are relative paths by run id."""
     runs = tuple(_run(result, folders) for result in one.results)
     made = sorted({numbers[environment(result.provenance)] for result in one.results})
-    return Trace(runs, _command(one, folders), tuple(made), _origins(one.first))
+    return Trace(runs, _command(one, configurations), tuple(made), _origins(one.first))
 
 
 def relative(folders: Mapping[str, Path], start: Path) -> dict[str, str]:
@@ -76,14 +76,20 @@ def relative(folders: Mapping[str, Path], start: Path) -> dict[str, str]:
     }
 
 
+def configurations(folders: Mapping[str, Path], start: Path) -> dict[str, str]:
+    """Return the paths of the files of settings, of those runs that have one, as ``relative`` does."""
+    with_file = {run_id: folder for run_id, folder in folders.items() if (folder / CONFIG).is_file()}
+    return {run_id: f"{folder}/{CONFIG}" for run_id, folder in relative(with_file, start).items()}
+
+
 def _run(result: Result, folders: Mapping[str, str]) -> Run:
     folder = folders.get(result.run_id)
     file = None if folder is None else quote(f"{folder}/{RESULT}")  # a colon too, so that no folder's name is a scheme
     return Run(result.seed, result.miou, result.run_id, file)
 
 
-def _command(one: Group, folders: Mapping[str, str]) -> str:
-    """Return the command of all seeds of a row; what was set by hand is taken from the file of the first."""
+def _command(one: Group, configurations: Mapping[str, str]) -> str:
+    """Return the command of all seeds of a row; what was set by hand is taken from the file of the first that has one."""
     first = one.first
     if first.kind == "external":
         return " && ".join(map(_scoring, one.results))
@@ -91,8 +97,10 @@ def _command(one: Group, folders: Mapping[str, str]) -> str:
     words = ["semibench", "run", "--method", first.method, "--protocol", first.protocol, "--seed", seeds]
     if first.division != "custom":
         words += ["--division", first.division]
+    elif files := [configurations[result.run_id] for result in one.results if result.run_id in configurations]:
+        words += ["--config", files[0]]
     else:
-        words += ["--config", f"{folders.get(first.run_id, first.run_id[:12])}/{CONFIG}"]
+        return ""
     if first.statistics_over > 1:
         words += ["--devices", str(first.statistics_over)]
     return shlex.join(words)

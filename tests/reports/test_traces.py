@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from semibench.reports.aggregate import group
-from semibench.reports.traces import environment, environments, relative, trace
+from semibench.reports.traces import configurations, environment, environments, relative, trace
 
 
-def _trace(results, folders=None):
+def _trace(results, folders=None, files=None):
     [one] = group(results)
-    return trace(one, folders or {}, environments([one]))
+    return trace(one, folders or {}, files or {}, environments([one]))
 
 
 def test_a_row_names_its_runs_by_seed_with_links_to_their_records(make_result):
@@ -27,9 +27,28 @@ def test_the_command_makes_all_seeds_of_the_row(make_result):
 
 def test_the_command_of_a_row_set_by_hand_takes_its_file_of_settings(make_result):
     result = make_result(division="custom", method="a; rm b")
-    found = _trace([result], {result.run_id: "runs/a b"})
+    found = _trace([result], files={result.run_id: "runs/a b/config.toml"})
     assert found.command.endswith("--config 'runs/a b/config.toml'")
     assert "--method 'a; rm b' " in found.command
+
+
+def test_the_command_takes_the_settings_of_the_first_seed_that_has_them(make_result):
+    results = [make_result(division="custom", seed=seed) for seed in (0, 1)]
+    assert _trace(results, files={results[1].run_id: "b/config.toml"}).command.endswith("--seed 0,1 --config b/config.toml")
+
+
+def test_without_the_file_of_settings_there_is_no_command_that_names_one(make_result):
+    result = make_result(division="custom")
+    assert _trace([result], {result.run_id: "runs/a"}).command == ""
+
+
+def test_a_file_of_settings_is_one_that_is_there(tmp_path):
+    folders = {"with": tmp_path / "runs" / "a", "without": tmp_path / "runs" / "b"}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    (folders["with"] / "config.toml").touch()
+    assert configurations(folders, tmp_path) == {"with": "runs/a/config.toml"}
+    assert configurations(folders, tmp_path / "other" / "page" / "folder") == {}
 
 
 def test_the_command_says_over_how_many_devices_statistics_went(make_result):

@@ -206,6 +206,16 @@ def test_the_least_and_the_most_that_a_record_may_hold_can_be_drawn(make_result,
     assert "<svg" in _page([common, extreme], tmp_path, {extreme.run_id: tmp_path}, columns=columns)
 
 
+def test_the_page_says_why_there_is_no_command(make_result, tmp_path):
+    result, kept = make_result(division="custom"), make_result(division="custom", method="kept")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "config.toml").touch()
+    reader = Reader(_page([result, kept], tmp_path, {result.run_id: tmp_path, kept.run_id: tmp_path / "runs"}))
+    texts = [text for _, text in reader.all("td", class_="wrap")]
+    assert "none: set by hand, and there is no config.toml near the page; the record has the settings" in texts
+    assert [text.endswith("--config runs/config.toml") for text in texts if text.startswith("semibench run")] == [True]
+
+
 def test_tables_alone_make_a_page():
     columns = (Column("method", "Method", "left", ("method",)), Column("x", "X", "right", ("x",)))
     table = Table("voc-92", {}, columns, ((Cell("a", ("a",)), Cell("–", (None,), "muted")),), ("A note.",))  # noqa: RUF001
