@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, processes many
 
+import json
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,15 +16,19 @@ import tomlkit
 from hypothesis import settings
 from PIL import Image
 
+from semibench import plugins
+from semibench.harness import toml
 from semibench.harness.cli import main
+from semibench.harness.configure import Request, resolve
+from semibench.harness.layers import flatten
 from semibench.hashing import digest_ids, digest_json
 from semibench.methods.networks import _detectron2
 from semibench.metrics import N_BINS
 from semibench.protocols import names
-from semibench.protocols.protocol import EvaluationRule
+from semibench.protocols.protocol import EvaluationRule, Protocol, load
 from semibench.reports import result as record
 from semibench.reports.figures import derive, derive_counts
-from semibench.reports.identity import possible_ids
+from semibench.reports.identity import NUMERICS, possible_ids
 from semibench.reports.per_image import PerImage
 from semibench.reports.result import Cost, Digests, Latency, Provenance, Result, Scores, Status
 
@@ -162,36 +167,84 @@ def save_result(tmp_path: Path) -> Callable[[Result], Path]:
 
 @pytest.fixture
 def save_run(make_result: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
-    """Write a run of two images as the harness does, consistent from its id to its counts; keywords replace its fields.
+    """Write a run on shapes-48 as the harness does, consistent from its id to its log; keywords replace its fields.
 
-    ``right`` of the 100 pixels of each of its two classes in each image are right.
+    In each image ``right`` of the 100 pixels of each of the first two classes are right; other classes do not occur.
+    ``images`` are scored, all of the subset unless told.
     """
 
-    def save(right: int = 75, root: Path = tmp_path, **fields: Any) -> Path:
-        counts = _counts(right)
-        confusion = ((2 * right, 200 - 2 * right), (200 - 2 * right, 2 * right))
-        result = make_result(**{"confusion": confusion} | fields)
-        scores = result.last.model_copy(update=derive_counts(counts, "present")._asdict())
+    def save(right: int = 75, root: Path = tmp_path, images: int | None = None, **fields: Any) -> Path:
+        protocol = load("shapes-48")
+        counts = _counts(right, protocol, images)
+        confusion = np.diag(counts.intersection.sum(axis=0))
+        confusion[[0, 1], [1, 0]] = (counts.truth - counts.intersection).sum(axis=0)[:2]
+        result = make_result(**{"confusion": confusion.tolist()} | _declared(protocol, fields.get("method", "")) | fields)
+        figures = derive_counts(counts, "present")._asdict() | {"step": result.steps, "n_images": len(counts.ids)}
         digests = {"recipe": digest_json(result.recipe), "evaluation": result.evaluation.digest()}
-        changes = {"digests": result.digests.model_copy(update=digests), "last": scores, "best": scores}
+        changes = {
+            "digests": result.digests.model_copy(update=digests),
+            "provenance": result.provenance.model_copy(update={"numerics": NUMERICS}),
+            "last": result.last.model_copy(update=figures),
+            "best": result.last.model_copy(update=figures),
+        }
         result = result.model_copy(update=changes)
         result = result.model_copy(update={"run_id": possible_ids(result).pop()})
         folder = root / result.protocol / result.method / result.run_id[:12]
         record.write(result, folder / "result.json")
         counts.save(folder / "scores.npz")
-        (folder / "config.toml").write_text(f"# run {result.run_id}\n")
+        (folder / "config.toml").write_text(
+            f"# run {result.run_id}\n" + ("" if result.kind == "external" else _settings(result))
+        )
         status = Status(status="complete", step=result.steps, total=result.steps, seed=result.seed)
         (folder / "status.json").write_text(status.model_dump_json())
+        (folder / "events.jsonl").write_text("" if result.kind == "external" else _evaluations(result))
         return folder
 
     return save
 
 
-def _counts(right: int) -> PerImage:
-    hits, pixels = np.full((2, 2), right, np.int64), np.full((2, 2), 100, np.int64)
-    bins, correct = np.zeros((2, N_BINS), np.int64), np.zeros((2, N_BINS), np.int64)
+def _declared(protocol: Protocol, method: str) -> dict[str, Any]:
+    """Return what a run of the controlled division records of its protocol, and of its method where there is one."""
+    method = method if method in plugins.summaries(plugins.METHOD) else "fixmatch"
+    sections = resolve(Request(method, protocol, division="controlled")).deciding()
+    dataset = protocol.dataset_class()
+    return {
+        "protocol": protocol.name,
+        "dataset": protocol.dataset,
+        "synthetic": dataset.synthetic,
+        "class_names": dataset.class_names,
+        "digest": protocol.digest(protocol.open(None)),
+        "config": {key: value for key, value in sections["method"].items() if key != "name"},
+        "network": sections["network"],
+        "backbone": sections["network"]["encoder"],
+        "recipe": sections["recipe"],
+        "evaluation": protocol.rule(),
+        "steps": sections["recipe"]["steps"],
+    }
+
+
+def _settings(result: Result) -> str:
+    sections = result.model_dump(mode="json", include={"protocol", "seed", "division", "network", "recipe", "evaluation"})
+    sections["method"] = {"name": result.method, **result.config}
+    return "".join(f"{key} = {toml.item(value).as_string()}\n" for key, value in flatten(sections) if value != {})
+
+
+def _evaluations(result: Result) -> str:
+    """Return a log of scores that rise to the last one."""
+    every = result.evaluation.every or max(result.steps // 10, 1)
+    found = {
+        step: result.last.miou * step / result.steps for step in [*range(every, result.steps, every), result.steps] if step
+    }
+    return "".join(json.dumps({"event": "evaluate", "step": step, "miou": miou}) + "\n" for step, miou in found.items())
+
+
+def _counts(right: int, protocol: Protocol, images: int | None) -> PerImage:
+    ids = np.array(protocol.open(None).ids(protocol.rule().report_on)[:images])
+    shown = np.arange(len(protocol.dataset_class().class_names)) < 2
+    hits, pixels = (np.tile(shown * number, (len(ids), 1)).astype(np.int64) for number in (right, 100))
+    bins, correct = np.zeros((len(ids), N_BINS), np.int64), np.zeros((len(ids), N_BINS), np.int64)
     bins[:, 14], correct[:, 14] = 200, 2 * right
-    return PerImage(np.array(["one", "two"]), hits, pixels, pixels, hits, pixels, bins, correct, bins * 0.95)
+    return PerImage(ids, hits, pixels, pixels, hits, pixels, bins, correct, bins * 0.95)
 
 
 def _make_result(

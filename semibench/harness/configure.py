@@ -100,6 +100,11 @@ def deciding(configuration: Configuration) -> Options:
     return {section: dumped[section] for section in _DECIDING}
 
 
+def backbone(network: Options) -> str:
+    """Return what tables call the encoder of a network's options."""
+    return str(network.get("encoder", network["name"]))
+
+
 def teacher_paths(configuration: Configuration) -> dict[str, str]:
     """Return role -> path of the runs that the method's configuration names."""
     tables = (getattr(configuration.method, field) for field in sorted(_located(configuration.method)))

@@ -9,6 +9,7 @@ import torch
 
 from semibench import plugins
 from semibench.harness import cost, environment, processes
+from semibench.harness.configure import backbone
 from semibench.harness.counting import Evaluation, to_scores
 from semibench.harness.engines.base import FitSummary
 from semibench.harness.prepare import Prepared
@@ -82,7 +83,7 @@ def build_result(prepared: Prepared, finished: Finished) -> record.Result:
         method=method.pop("name"),
         config=method,
         network=network,
-        backbone=network.get("encoder", network["name"]),
+        backbone=backbone(network),
         division=configuration.division,
         recipe=deciding["recipe"],
         seed=configuration.seed,

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semibench.errors import DataError, NotConformantError
+from semibench.errors import DataError, NotConformantError, SemibenchError
 from semibench.hashing import digest_ids, digest_json
 from semibench.protocols import names
-from semibench.reports import per_image
+from semibench.reports import beside, declared, per_image
 from semibench.reports import result as record
 from semibench.reports.aggregate import group
 from semibench.reports.figures import derive_counts, is_close
@@ -36,8 +36,15 @@ class Run(NamedTuple):
     result: Result
 
 
-def check(folders: Sequence[Path], *, needs_counts: bool = True) -> list[Finding]:
-    """Check every result in and below ``folders``; without ``needs_counts``, counts per image may be missing."""
+Check = Callable[[Run], Iterator[str]]  # yields problems
+
+
+def check(folders: Sequence[Path], *, needs_counts: bool = True, further: Mapping[str, Check] | None = None) -> list[Finding]:
+    """Check every result in and below ``folders``; without ``needs_counts``, counts per image may be missing.
+
+    ``further`` are checks by name that need more than reports know.
+    """
+    checks = {**_CHECKS, **(further or {})}
     findings, runs = [], []
     for folder in find(folders):
         if not (folder / RESULT).exists():
@@ -50,12 +57,12 @@ def check(folders: Sequence[Path], *, needs_counts: bool = True) -> list[Finding
             findings.append(Finding(folder / RESULT, "record", str(error)))
             continue
         findings.append(Finding(folder / RESULT, "record"))
-        findings.extend(_findings(runs[-1], needs_counts))
+        findings.extend(_findings(runs[-1], checks, needs_counts))
     return [*findings, *_together(runs)]
 
 
-def _findings(run: Run, needs_counts: bool) -> Iterator[Finding]:
-    for name, problems in _CHECKS.items():
+def _findings(run: Run, checks: Mapping[str, Check], needs_counts: bool) -> Iterator[Finding]:
+    for name, problems in checks.items():
         found = [Finding(run.folder / RESULT, name, problem) for problem in problems(run)]
         yield from found or [Finding(run.folder / RESULT, name)]
     if needs_counts or (run.folder / COUNTS).exists():
@@ -122,15 +129,44 @@ def _images(run: Run) -> Iterator[str]:
     if truths[0] != truths[1]:
         yield "last and best were scored on different pixels of the truth"
     subset = names.documents().get(result.dataset, {}).get("subsets", {}).get(result.ranked.subset, {})
-    if result.division != "custom" and subset and subset["count"] != result.ranked.n_images:
-        yield f"{result.ranked.n_images} images were scored, subset {result.ranked.subset} has {subset['count']}"
+    n_images, count = result.ranked.n_images, subset.get("count")
+    if count is not None and (n_images > count or (n_images < count and result.division != "custom")):
+        yield f"{n_images} images were scored, subset {result.ranked.subset} has {count}"
 
 
-_CHECKS: Mapping[str, Callable[[Run], Iterator[str]]] = {
+def _catalog(run: Run) -> Iterator[str]:
+    """Yield what the catalogue says otherwise."""
+    yield from declared.contradictions(run.result)
+
+
+def _cost(run: Run) -> Iterator[str]:
+    """Yield where measured costs contradict each other."""
+    cost = run.result.cost
+    if cost and cost.flops != 2 * cost.macs:
+        yield f"flops is {cost.flops}, twice macs is {2 * cost.macs}"
+    if cost and cost.latency and not cost.latency.p50 <= cost.latency.p90 <= cost.latency.p99:
+        yield "the percentiles of latency do not rise"
+
+
+def _settings(run: Run) -> Iterator[str]:
+    """Yield where the configuration beside it has other settings."""
+    yield from beside.settings(run.result, run.folder)
+
+
+def _evaluations(run: Run) -> Iterator[str]:
+    """Yield where the log beside it has other evaluations."""
+    yield from beside.evaluations(run.result, run.folder)
+
+
+_CHECKS: Mapping[str, Check] = {
     "place": _place,
     "identity": _identity,
+    "catalogue": _catalog,
+    "settings": _settings,
     "steps": _steps,
+    "evaluations": _evaluations,
     "images": _images,
+    "cost": _cost,
 }
 
 
@@ -158,12 +194,28 @@ def _counts(run: Run) -> Iterator[str]:
 
 
 def _together(runs: Sequence[Run]) -> Iterator[Finding]:
-    """Yield a finding for each protocol: whether its results were measured alike, on one truth, and no seed stands twice."""
+    """Yield findings for each protocol: whether its results are of its lists, measured alike on one truth, no seed twice."""
     by_protocol: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_protocol[run.result.protocol].append(run)
     for protocol, alike in sorted(by_protocol.items()):
-        yield Finding(alike[0].folder.parent.parent, f"seeds of {protocol}", "; ".join(_disagreements(alike)))
+        folder = alike[0].folder.parent.parent
+        yield Finding(folder, f"lists of {protocol}", "; ".join(_strangers(protocol, alike)))
+        yield Finding(folder, f"seeds of {protocol}", "; ".join(_disagreements(alike)))
+
+
+def _strangers(name: str, runs: Sequence[Run]) -> Iterator[str]:
+    """Yield the runs whose digest is not that of the protocol's lists, where these are at hand."""
+    protocol = declared.find(name)
+    try:
+        official = declared.official_digest(protocol) if protocol else None
+    except SemibenchError as error:
+        yield error.what
+        return
+    for run in runs:
+        is_whole = run.result.division != "custom" and declared.is_of_this_catalog(run.result)
+        if official and is_whole and run.result.digest != official:
+            yield f"{run.folder} has another digest than the lists, classes and metric convention of {name} give"
 
 
 def _disagreements(runs: Sequence[Run]) -> Iterator[str]:

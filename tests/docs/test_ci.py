@@ -75,7 +75,7 @@ def test_an_edited_result_is_found_in_the_first_step(repository, workflow, monke
 
 
 def test_a_method_that_has_become_worse_is_found_in_the_second_step(repository, workflow, save_run):
-    for folder in (repository / "results" / "voc-92" / "fixmatch").iterdir():
+    for folder in (repository / "results" / "shapes-48" / "fixmatch").iterdir():
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
@@ -83,12 +83,12 @@ def test_a_method_that_has_become_worse_is_found_in_the_second_step(repository, 
         save_run(right, repository / "results", seed=seed)
     codes, printed = workflow()
     assert codes == [0, 1]
-    assert "worse: voc-92 fixmatch resnet18 controlled: -4.1" in printed
-    assert "kept: voc-92 supervised" in printed
+    assert "worse: shapes-48 fixmatch tiny controlled: -4.1" in printed
+    assert "kept: shapes-48 supervised" in printed
 
 
 def test_a_method_that_is_gone_is_found(repository, workflow):
-    (repository / "results" / "voc-92" / "fixmatch").rename(repository / "elsewhere")
+    (repository / "results" / "shapes-48" / "fixmatch").rename(repository / "elsewhere")
     codes, printed = workflow()
     assert codes == [0, 1]
-    assert "missing: voc-92 fixmatch resnet18 controlled: has no complete run" in printed
+    assert "missing: shapes-48 fixmatch tiny controlled: has no complete run" in printed

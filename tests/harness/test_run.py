@@ -228,4 +228,4 @@ def test_the_processor_is_recorded(finished: Path) -> None:
 
 def test_what_a_run_wrote_passes_every_check_of_results(finished: Path, call: Call) -> None:
     code, output, _ = call("check-results", finished)
-    assert (code, output) == (0, "1 result is as written: 7 checks.\n")
+    assert (code, output) == (0, "1 result is as written: 13 checks.\n")

@@ -3,6 +3,7 @@
 import json
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from semibench.reports import check as checking
@@ -28,9 +29,8 @@ def test_what_a_run_wrote_is_without_a_problem(save_run, tmp_path):
         save_run(seed=seed)
     found = check([tmp_path])
     assert _problems(tmp_path) == set()
-    assert [one.check for one in found] == 2 * ["record", "place", "identity", "steps", "images", "counts"] + [
-        "seeds of voc-92"
-    ]
+    of_each = ["record", "place", "identity", "catalogue", "settings", "steps", "evaluations", "images", "cost", "counts"]
+    assert [one.check for one in found] == [*of_each, *of_each, "lists of shapes-48", "seeds of shapes-48"]
 
 
 @pytest.mark.parametrize(("trainable", "is_problem"), [(0, False), (7, True)])
@@ -40,7 +40,7 @@ def test_no_step_is_right_for_what_has_nothing_to_train_alone(save_run, tmp_path
         data["cost"]["trainable_parameters"] = trainable
 
     _edit(save_run(), idle)
-    assert (("steps", "0 steps were done, the recipe plans 60") in _problems(tmp_path)) == is_problem
+    assert (("steps", "0 steps were done, the recipe plans 1000") in _problems(tmp_path)) == is_problem
 
 
 def _everywhere(data, **values):
@@ -50,8 +50,14 @@ def _everywhere(data, **values):
 
 def _swap(data):
     """Claim all pixels right, with every figure that follows from the matrix."""
-    figures = {"miou": 1.0, "class_iou": [1.0, 1.0], "pixel_accuracy": 1.0, "frequency_weighted_iou": 1.0}
-    _everywhere(data, confusion=[[200, 0], [0, 200]], **figures)
+    matrix = np.array(data["confusion"])
+    _everywhere(data, **_figures(np.diag(matrix.sum(axis=1))))
+
+
+def _figures(matrix):
+    """Return a confusion matrix and every figure that follows from it, as JSON has them."""
+    figures = record.derive(matrix, "present")._asdict() | {"confusion": matrix.tolist()}
+    return json.loads(json.dumps(figures))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +78,12 @@ def _swap(data):
         pytest.param(
             lambda data: data.update(method="other"), "place", "lies in a folder 'fixmatch' and holds 'other'", id="method"
         ),
-        pytest.param(lambda data: data.update(protocol="voc-183"), "place", "lies in a folder 'voc-92'", id="protocol"),
-        pytest.param(lambda data: data.update(steps=70), "steps", "70 steps were done, the recipe plans 60", id="steps"),
-        pytest.param(lambda data: data["last"].update(step=50), "steps", "the last checkpoint is of step 50 of 60", id="last"),
-        pytest.param(lambda data: data["best"].update(step=90), "steps", "after the end", id="best"),
+        pytest.param(lambda data: data.update(protocol="shapes-16"), "place", "lies in a folder 'shapes-48'", id="protocol"),
+        pytest.param(lambda data: data.update(steps=70), "steps", "70 steps were done, the recipe plans 1000", id="steps"),
+        pytest.param(
+            lambda data: data["last"].update(step=50), "steps", "the last checkpoint is of step 50 of 1000", id="last"
+        ),
+        pytest.param(lambda data: data["best"].update(step=1001), "steps", "after the end", id="best"),
         pytest.param(lambda data: data["best"].update(boundary_iou=0.1), "steps", "have different scores", id="best is last"),
         pytest.param(
             lambda data: data["last"].update(n_images=3) or data["best"].update(n_images=3), "counts", "ids", id="images"
@@ -90,7 +98,7 @@ def test_an_edit_is_found(save_run, tmp_path, change, name, problem):
 def test_a_run_of_another_length_than_planned_is_found_in_its_status(save_run, tmp_path):
     folder = save_run()
     (folder / "status.json").write_text(Status(status="running", step=50, total=60).model_dump_json())
-    assert ("steps", "status.json beside it says running at step 50 of 60, not complete at 60") in _problems(tmp_path)
+    assert ("steps", "status.json beside it says running at step 50 of 60, not complete at 1000") in _problems(tmp_path)
     (folder / "status.json").write_text("{")
     assert any("cannot be read" in problem for _, problem in _problems(tmp_path))
 
@@ -103,7 +111,8 @@ def test_a_moved_result_is_found(save_run, tmp_path):
 
 
 def test_the_configuration_of_another_run_is_found(save_run, tmp_path):
-    (save_run() / "config.toml").write_text(f"# run {'0' * 64}\n")
+    path = save_run() / "config.toml"
+    path.write_text(f"# run {'0' * 64}\n" + path.read_text().partition("\n")[2])
     assert _problems(tmp_path) == {("place", "config.toml beside it is that of another run")}
 
 
@@ -120,14 +129,15 @@ def test_counts_that_are_there_are_checked_even_if_they_need_not_be(save_run, tm
 
 @pytest.mark.parametrize(("division", "names"), [("controlled", {"images", "counts"}), ("custom", set())])
 def test_a_part_of_a_subset_is_no_score_of_it_unless_the_run_is_custom(save_run, tmp_path, division, names):
-    save_run(protocol="camvid-all", dataset="camvid", division=division)  # its subset test has 233 frames
+    save_run(division=division, images=299)
     assert {name for name, _ in _problems(tmp_path)} == names
 
 
 def test_last_and_best_are_of_the_same_images(save_run, tmp_path):
-    other = [[150, 51], [50, 149]]
-    figures = record.derive(other, "present")._asdict() | {"confusion": other, "step": 30}
-    _edit(save_run(), lambda data: data["best"].update(json.loads(json.dumps(figures))))
+    def change(data):
+        data["best"].update(_figures(np.array(data["confusion"]).T + np.eye(9, dtype=int)) | {"step": 200})
+
+    _edit(save_run(), change)
     assert ("images", "last and best were scored on different pixels of the truth") in _problems(tmp_path)
 
 
@@ -143,7 +153,9 @@ def test_a_seed_that_stands_twice_is_found(save_run, tmp_path):
     copy.mkdir()
     (copy / "result.json").write_text((folder / "result.json").read_text())
     _edit(copy, lambda data: data.update(run_id="7" * 64))
-    assert any(name == "seeds of voc-92" and "and seed 0 under two names" in problem for name, problem in _problems(tmp_path))
+    assert any(
+        name == "seeds of shapes-48" and "and seed 0 under two names" in problem for name, problem in _problems(tmp_path)
+    )
 
 
 def test_one_run_with_two_scores_is_found(save_run, tmp_path):
@@ -157,7 +169,7 @@ def test_one_run_with_two_scores_is_found(save_run, tmp_path):
 
 def test_two_truths_under_one_digest_are_found(save_run, tmp_path):
     save_run()
-    save_run(method="supervised", confusion=((160, 60), (40, 140)))
+    save_run(method="supervised", confusion=(np.eye(9, dtype=int) * 7).tolist())
     assert any("has other pixels of truth than results with the same digest" in problem for _, problem in _problems(tmp_path))
 
 
@@ -181,7 +193,7 @@ def test_a_line_names_file_check_and_problem(save_run, tmp_path, monkeypatch):
     folder = save_run()
     _edit(folder, lambda data: data.update(steps=70))
     text = describe(check([tmp_path]))
-    assert f"voc-92/fixmatch/{folder.name}/result.json: steps: 70 steps were done, the recipe plans 60\n" in text
+    assert f"shapes-48/fixmatch/{folder.name}/result.json: steps: 70 steps were done, the recipe plans 1000\n" in text
 
 
 def test_junit_has_a_case_for_each_check_and_a_failure_for_each_problem(save_run, tmp_path):
@@ -208,6 +220,110 @@ def test_a_line_for_people_is_one_line_without_commands_whatever_it_says(save_ru
         assert all("result.json" in line for line in text.splitlines())
         assert not {"\x1b", "\u202e"}.intersection(text)
         assert "##[" not in text
+
+
+def _named(name):
+    """Claim that a run on shapes-48 was one on another protocol."""
+    return lambda data: data.update(protocol=name)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "problem"),
+    [
+        pytest.param(lambda data: data.update(dataset="voc"), "catalogue", "dataset is not that of shapes", id="data set"),
+        pytest.param(
+            lambda data: data["class_names"].reverse(), "catalogue", "class_names is not that of shapes", id="classes"
+        ),
+        pytest.param(lambda data: data.update(synthetic=False), "catalogue", "synthetic is not that of shapes", id="synthetic"),
+        pytest.param(
+            _named("voc-92@classic"), "catalogue", "dataset is not that of voc, which voc-92@classic is on", id="other data"
+        ),
+        pytest.param(_named("voc-92"), "catalogue", "'voc-92' is no full name of the catalogue", id="bare name"),
+        pytest.param(_named("nowhere-1@hash" + "9" * 5000), "catalogue", "is no full name", id="no protocol"),
+        pytest.param(_named("shapes-16"), "lists of shapes-16", "has another digest than the lists", id="other labels"),
+        pytest.param(_named("shapes-9999@hash0"), "lists of shapes-9999@hash0", "9999 labelled images", id="too many labels"),
+        pytest.param(
+            lambda data: data["evaluation"].update(short_side=64), "catalogue", "the evaluation rule is none of", id="rule"
+        ),
+        pytest.param(lambda data: data["recipe"].update(crop=[32, 32]), "catalogue", "recipe.crop is not that of", id="recipe"),
+        pytest.param(lambda data: data.update(recipe={}), "catalogue", "recipe is not that of protocol", id="no recipe"),
+        pytest.param(lambda data: data["network"].update(channels=64), "catalogue", "network.channels is not", id="network"),
+        pytest.param(
+            lambda data: data.update(network={"name": "another", "encoder": "resnet101"}),
+            "catalogue",
+            "network.encoder is not that of protocol",
+            id="encoder",
+        ),
+        pytest.param(lambda data: data["cost"].update(flops=7), "cost", "flops is 7, twice macs is", id="flops"),
+        pytest.param(lambda data: data["cost"]["latency"].update(p50=9.0), "cost", "do not rise", id="latency"),
+        pytest.param(lambda data: data.update(division="custom"), "settings", "other settings: division", id="custom"),
+        pytest.param(lambda data: data["config"].update(x=1), "settings", "other settings: method.x", id="method"),
+        pytest.param(lambda data: data["recipe"].pop("norm"), "settings", "other settings: recipe.norm", id="missing"),
+    ],
+)
+def test_what_contradicts_the_catalogue_or_what_lies_beside_is_found(save_run, tmp_path, change, name, problem):
+    _edit(save_run(), change)
+    assert any(check_name == name and problem in text for check_name, text in _problems(tmp_path))
+
+
+def test_a_run_of_other_numerics_is_not_held_against_recipes_and_lists_that_may_have_changed(save_run, tmp_path):
+    def change(data):
+        data["provenance"]["numerics"] = 1
+        data["recipe"]["crop"] = [32, 32]
+
+    _edit(save_run(), change)
+    assert {name for name, _ in _problems(tmp_path)} == {"identity", "settings"}
+
+
+def test_a_part_of_the_lists_has_another_digest_where_the_run_is_custom(save_run, tmp_path):
+    save_run(division="custom", digest="a" * 64)
+    assert _problems(tmp_path) == set()
+
+
+def test_more_images_than_the_subset_has_are_found_whatever_the_division(save_run, tmp_path):
+    _edit(save_run(division="custom"), lambda data: data["last"].update(n_images=301) or data["best"].update(n_images=301))
+    assert ("images", "301 images were scored, subset val has 300") in _problems(tmp_path)
+
+
+def test_a_configuration_that_is_no_toml_is_found(save_run, tmp_path):
+    path = save_run() / "config.toml"
+    path.write_text(path.read_text() + "[")
+    assert _problems(tmp_path) == {("settings", "config.toml beside it is not TOML")}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"event": "evaluate", "step": 1000, "miou": 0.99}', "has mIoU 0.99 at step 1000, last has 0.6"),
+        ('{"event": "evaluate", "step": 400, "miou": 0.99}', "has its best evaluation at step 400, not 1000"),
+        ('{"event": "evaluate", "step": 450, "miou": 0.1}', "has 6 evaluations, not the 5 of every 200 of 1000 steps"),
+        ('{"event": "evaluate", "step": -1, "miou": 0.1}', "is not an evaluation"),
+    ],
+    ids=["last", "best", "steps", "damaged"],
+)
+def test_a_log_with_other_evaluations_is_found(save_run, tmp_path, line, problem):
+    with (save_run() / "events.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    assert any(name == "evaluations" and problem in text for name, text in _problems(tmp_path))
+
+
+def test_a_resumed_run_may_have_found_another_evaluation_best(save_run, tmp_path, make_result):
+    provenance = make_result().provenance.model_copy(update={"resumed": 1})
+    with (save_run(provenance=provenance) / "events.jsonl").open("a") as file:
+        file.write('{"event": "evaluate", "step": 400, "miou": 0.99}\n')
+    assert _problems(tmp_path) == set()
+
+
+def test_a_result_without_log_and_configuration_is_as_written(save_run, tmp_path):
+    folder = save_run()
+    for name in ("events.jsonl", "config.toml", "status.json"):
+        (folder / name).unlink()
+    assert _problems(tmp_path) == set()
+
+
+def test_a_check_from_elsewhere_is_one_of_them(save_run, tmp_path):
+    save_run()
+    assert _problems(tmp_path, further={"mood": lambda run: [f"{run.result.method} is sad"]}) == {("mood", "fixmatch is sad")}
 
 
 def test_every_check_says_what_it_looks_for():

@@ -13,14 +13,17 @@ import click
 def command(folders: tuple[Path, ...], without_counts: bool, junit: Path | None, github: bool) -> None:
     """Derive the scores of all results in and below FOLDERS (default: runs) again, and look for contradictions.
 
-    Finds results that were edited, damaged, moved, cut short, or scored on other images. Ends with 1 if there are any.
+    Finds results that were edited, damaged, moved, cut short, scored on other images, or trained otherwise than their division
+    means. docs/ci.md says what cannot be found. Ends with 1 if there are any.
     """
     from semibench.errors import DataError, RunFailedError
     from semibench.files import write_text
+    from semibench.harness.declared import Declarations
     from semibench.reports import findings
     from semibench.reports.check import check
 
-    found = check(folders or (Path("runs"),), needs_counts=not without_counts)
+    further = {"declared": Declarations().contradictions}
+    found = check(folders or (Path("runs"),), needs_counts=not without_counts, further=further)
     if not found:
         raise DataError("no result found", "Name the folder that runs were written to: 'semibench check-results FOLDER'.")
     click.echo(findings.to_github(found) if github else findings.describe(found), nl=False)
