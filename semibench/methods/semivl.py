@@ -106,7 +106,7 @@ class SemiVL(Method):
         for (stream, weight), said, target in zip(weights.items(), logits, targets, strict=True):
             losses[stream] = weight * self._consistency(said, target) / 2
         if self.guide is not None:
-            weak, other = self._guidance(self.guide, crop), self._guidance(self.guide, partner)
+            weak, other = self._guidance(self.guide, crop, partner)
             labels = [*(paste(weak, other, box) for box in boxes), weak]
             fading = config.guidance_weight * (1 - progress.fraction)
             for (stream, weight), said, label in zip(weights.items(), logits, labels, strict=True):
@@ -140,9 +140,10 @@ class SemiVL(Method):
         network.learn(clip, embed(concepts, clip.encode_text), concepts.counts)
         return Frozen(network)
 
-    def _guidance(self, guide: nn.Module, crop: Crop) -> Tensor:
-        """Return what the frozen CLIP says of weak views, (M, H, W) int64."""
-        return guidance(guide(crop.weak), crop.valid, self.config.guidance_threshold, self.ignore_index)
+    def _guidance(self, guide: nn.Module, *crops: Crop) -> tuple[Tensor, ...]:
+        """Return what the frozen CLIP says of the weak views of each of ``crops``, (M, H, W) int64."""
+        weak, valid = (torch.cat([getattr(crop, part) for crop in crops]) for part in ("weak", "valid"))
+        return guidance(guide(weak), valid, self.config.guidance_threshold, self.ignore_index).chunk(len(crops))
 
 
 def _checked(network: Network) -> ClipNetwork:

@@ -150,9 +150,16 @@ class _Attention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (N, T, C) to such tokens."""
         projected = F.linear(tokens, self.in_proj_weight, self.in_proj_bias)
+        is_cast = (
+            torch.is_autocast_enabled("cpu") and type(projected) is Tensor
+        )  # a fake one stands for a GPU's, see ``memory``
+        if projected.device.type == "cpu" and is_cast:
+            projected = projected.float()  # bfloat16 takes a CPU four times as long, nearly all of it backwards
         queries, keys, values = projected.reshape(*tokens.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        attended: Tensor = self.out_proj(F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2))
-        return attended
+        with torch.autocast("cpu", enabled=False):
+            attended = F.scaled_dot_product_attention(queries, keys, values)
+        mixed: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return mixed
 
     def values(self, tokens: Tensor) -> Tensor:
         """Return what each token would get if it attended to itself alone."""

@@ -138,12 +138,29 @@ class Doubling(nn.Module):
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
         """Map (N * k, C, h, w) with the feature of each image (N, skip, ., .) to (N * k, C / 2, 2h, 2w)."""
         enlarged = self.enlarge(maps)
-        resized = F.interpolate(skip, enlarged.shape[-2:], mode="bilinear", align_corners=True)
+        resized = F.interpolate(skip, enlarged.shape[-2:], mode="bilinear", align_corners=True).to(enlarged.dtype)
         shared = resized.repeat_interleave(len(enlarged) // len(skip), dim=0)
+        shared = shared.contiguous(memory_format=memory_format(enlarged))  # a mixture would be copied several times
         fused: Tensor = self.fuse(torch.cat([enlarged, shared], dim=1))
         return fused
 
 
+class _GroupNorm(nn.GroupNorm):
+    """Takes thin maps channel by channel: torch's kernel for channels last is made for many, and eight times as slow there."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (N, C, h, w) to the same shape."""
+        if maps.shape[1] >= GROUP:
+            return super().forward(maps)
+        return super().forward(maps.contiguous()).contiguous(memory_format=memory_format(maps))
+
+
 def group_norm(channels: int) -> nn.GroupNorm:
     """Return a normalization over groups of 16 channels, or over all where these are fewer."""
-    return nn.GroupNorm(max(channels // GROUP, 1), channels)
+    return _GroupNorm(max(channels // GROUP, 1), channels)
+
+
+def memory_format(maps: Tensor) -> torch.memory_format:
+    """Return in which order the values of maps (N, C, h, w) lie."""
+    is_last = maps.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if is_last else torch.contiguous_format

@@ -130,6 +130,25 @@ def test_blocks_are_open_clip_s_with_the_exact_gelu_and_a_small_eps():
         torch.testing.assert_close(tokens, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_on_a_cpu_tokens_attend_to_each_other_in_float32_whatever_the_precision():
+    tower = build()
+    attention, tokens = tower.blocks[0].attn, torch.randn(2, 17, 32, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        attended = attention(tokens)
+        projected = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
+    queries, keys, values = (part.unflatten(-1, (2, 16)).transpose(1, 2).float() for part in projected.chunk(3, dim=-1))
+    mixed = (queries @ keys.mT / 4).softmax(dim=-1) @ values
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    assert attended.dtype == torch.bfloat16
+    torch.testing.assert_close(attended, expected, atol=1e-6, rtol=0)  # bfloat16 throughout differs by 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_tower_of_another_type_without_autocast_is_taken(dtype):
+    assert build().blocks[0].attn.to(dtype)(torch.ones(1, 17, 32, dtype=dtype)).dtype == dtype
+
+
 def _own_token_alone(n: int) -> Tensor:
     return torch.full((n, n), -torch.inf).fill_diagonal_(0)
 

@@ -80,6 +80,15 @@ def test_sixteen_channels_are_normalized_together(channels, groups):
     assert group_norm(channels).num_groups == groups
 
 
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format], ids=str)
+@pytest.mark.parametrize("channels", [8, 32])
+def test_the_normalization_is_torch_s_and_keeps_the_order_of_memory(channels, order):
+    maps = torch.randn(2, channels, 5, 7, generator=torch.Generator().manual_seed(0)).to(memory_format=order)
+    normed = group_norm(channels)(maps)
+    torch.testing.assert_close(normed, nn.GroupNorm(max(channels // 16, 1), channels)(maps))
+    assert normed.is_contiguous(memory_format=order)
+
+
 @pytest.mark.parametrize("side, places, middle", [(32, 8, 64), (51, 12, 102)], ids=["crop 512", "crop 801"])
 def test_maps_have_the_sizes_of_the_reference(side, places, middle):
     decoder, shapes = build_on_meta(**VOC), {}
