@@ -101,8 +101,9 @@ def deciding(configuration: Configuration) -> Options:
 
 
 def backbone(network: Options) -> str:
-    """Return what tables call the encoder of a network's options."""
-    return str(network.get("encoder", network["name"]))
+    """Return what tables call the encoder of a network's options: with its family, so that equal names are equal encoders."""
+    family = plugins.find_class(plugins.NETWORK, network["name"], Network).family
+    return f"{family} {network.get('encoder', network['name'])}".lstrip()
 
 
 def teacher_paths(configuration: Configuration) -> dict[str, str]:

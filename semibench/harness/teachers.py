@@ -7,7 +7,7 @@ from torch import nn
 
 from semibench.errors import NotConformantError
 from semibench.harness import checkpoint
-from semibench.harness.configure import Configuration, deciding, teacher_paths
+from semibench.harness.configure import Configuration, backbone, deciding, teacher_paths
 from semibench.harness.folder import RunFolder
 from semibench.harness.reopen import Restored, restore
 from semibench.hashing import digest_ids, digest_json
@@ -76,7 +76,7 @@ def _describe(folder: RunFolder, teacher: Restored, predictor: nn.Module) -> rec
         step=teacher.step,
         tensors=checkpoint.digest_tensors(predictor.state_dict()),
         method=decided["method"]["name"],
-        backbone=decided["network"].get("encoder", decided["network"]["name"]),
+        backbone=backbone(decided["network"]),
         configuration=digest_json(decided),
         seed=teacher.configuration.seed,
         miou=record.read(folder.result).miou if folder.result.is_file() else None,

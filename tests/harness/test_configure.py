@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from semibench.errors import UsageError
-from semibench.harness.configure import Request, Resolved, resolve
+from semibench.harness.configure import Request, Resolved, backbone, resolve
 from semibench.harness.layers import flatten
 from semibench.methods.supervised import Supervised
 from semibench.protocols.protocol import load
@@ -207,3 +207,17 @@ def test_a_part_of_the_data_set_makes_the_division_custom() -> None:
 def test_a_method_on_another_backbone_than_the_protocol_s_has_no_controlled_row(method: str, division: str) -> None:
     request = Request(method=method, protocol=load("voc-92"), division="controlled")
     assert resolve(request).configuration.division == division
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ({"name": "deeplabv3plus", "encoder": "tiny"}, "tiny"),
+        ({"name": "vlg", "encoder": "tiny"}, "CLIP tiny"),  # another encoder, of the same size
+        ({"name": "maskclip", "encoder": "ViT-B-16"}, "CLIP ViT-B-16"),
+        ({"name": "d2_deeplab", "encoder": "tiny"}, "Detectron2 tiny"),
+        ({"name": "deeplabv3plus"}, "deeplabv3plus"),  # a network that has but one encoder is called by its own name
+    ],
+)
+def test_different_encoders_have_different_names_in_tables(network: dict[str, str], expected: str) -> None:
+    assert backbone(network) == expected

@@ -55,7 +55,7 @@ def test_a_run_without_steps_is_recorded_and_opened_again_without_the_clip(call:
     first = call(*wanted(tmp_path, clip))
     (path,) = tmp_path.glob("runs/shapes-16/zeroshot/*/result.json")
     result = json.loads(path.read_text())
-    assert (result["steps"], result["backbone"], result["division"]) == (0, "tiny", "controlled")
+    assert (result["steps"], result["backbone"], result["division"]) == (0, "CLIP tiny", "controlled")
     assert (result["cost"]["trainable_parameters"], result["cost"]["training_images_per_second"]) == (0, None)
     (weights,) = result["weights"]
     assert (weights["name"], weights["sha256"]) == ("clip.safetensors", digest_file(clip))

@@ -13,6 +13,7 @@ from semibench.records import Record
 class ClipNetwork(Network):
     """A network whose encoder is a CLIP's image tower, which ``start_from`` takes over; as built it has random values."""
 
+    family = "CLIP"
     encoder: DenseClip
     clip_name: str
 

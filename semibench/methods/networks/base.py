@@ -27,6 +27,7 @@ class Network(nn.Module, ABC):
     """
 
     Config: ClassVar[type[Record]]
+    family: ClassVar[str] = ""  # of its encoders, before their names in tables, where other networks' have the same names
     encoder: nn.Module
 
     @abstractmethod

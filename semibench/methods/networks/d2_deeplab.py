@@ -30,6 +30,8 @@ _SIZES = {  # depth, channels of the stem, of the first stage within its blocks 
 class D2DeepLab(Network):
     """Backbone and semantic head of Detectron2."""
 
+    family = "Detectron2"
+
     class Config(Record):
         """Source of every default: the project's configuration for Cityscapes."""
 

@@ -28,6 +28,7 @@ class MaskClip(Network):
         # they are to an image's own grid; None: CLIP's own
         renormalize: bool = False  # images from ImageNet's statistics to CLIP's, as SemiVL's code does on Cityscapes alone
 
+    family = "CLIP"
     encoder: DenseClip
     rows: Tensor
 
