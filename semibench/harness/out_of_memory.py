@@ -16,6 +16,7 @@ from semibench.protocols.protocol import load
 
 _ON_A_CPU = "DefaultCPUAllocator: "  # torch has no error of its own for the memory of the process
 _PARTS = (2, 4, 8)  # more are hardly a batch any more
+_CLASSES = 25  # at a time, as in SemiVL's recipe for ADE20K
 
 
 class Remedy(NamedTuple):
@@ -63,8 +64,9 @@ def remedies(configuration: Configuration) -> Iterator[Remedy]:
     if recipe.precision in ("fp32", "tf32"):
         yield Remedy("--precision bf16", partial(_with_recipe, precision="bf16"))
     if getattr(network, "checkpointing", None) is False:
-        saving = {"network": network.model_copy(update={"checkpointing": True})}
-        yield Remedy("--set network.checkpointing=true", lambda one: one.model_copy(update=saving), "slower")
+        yield Remedy("--set network.checkpointing=true", partial(_with_network, checkpointing=True), "slower")
+    if getattr(network, "class_chunk", _CLASSES) is None and _n_classes(configuration) > _CLASSES:
+        yield Remedy(f"--set network.class_chunk={_CLASSES}", partial(_with_network, class_chunk=_CLASSES), "slower")
     parts = next((n for n in _PARTS if n > recipe.accumulation and not any(size % n for _, size in recipe.batch)), None)
     if parts is not None:
         price = f"batch statistics are of one of {parts} parts" if recipe.norm != "frozen" else ""
@@ -103,6 +105,14 @@ def _next_step(configuration: Configuration) -> str:
 
 def _with_recipe(configuration: Configuration, **changes: object) -> Configuration:
     return configuration.model_copy(update={"recipe": configuration.recipe.model_copy(update=changes)})
+
+
+def _with_network(configuration: Configuration, **changes: object) -> Configuration:
+    return configuration.model_copy(update={"network": configuration.network.model_copy(update=changes)})
+
+
+def _n_classes(configuration: Configuration) -> int:
+    return len(load(configuration.protocol).dataset_class().class_names)
 
 
 def _estimate(configuration: Configuration) -> str | None:

@@ -48,6 +48,13 @@ def test_a_network_that_can_compute_activations_again_is_asked_to() -> None:
     assert found[:2] == ["--precision bf16", "--set network.checkpointing=true"]
 
 
+def test_a_decoder_of_many_classes_is_asked_to_take_some_at_a_time() -> None:
+    configuration = resolve(Request("semivl", load("ade20k-158"), settings=("network.class_chunk=none",))).configuration
+    assert "--set network.class_chunk=25" in [remedy.option for remedy in remedies(configuration)]
+    few = resolve(Request("semivl", load("voc-92"))).configuration  # 21
+    assert not any("class_chunk" in remedy.option for remedy in remedies(few))
+
+
 def test_what_is_set_already_is_not_advised() -> None:
     configuration = configure("semivl", "network.checkpointing=true", "recipe.accumulation=8", "recipe.precision=bf16")
     assert [remedy.option for remedy in remedies(configuration)] == ["--set recipe.crop=[48,48]"]
