@@ -1,10 +1,10 @@
 """Zero-shot: CLIP labels every patch by the texts of the classes, without training (MaskCLIP, Zhou et al. 2022).
 
 Paper: arXiv 2112.01071 (ECCV 2022), whose body was not read; its key smoothing and prompt denoising are left out. Read: the
-guidance of SemiVL's code at 13ee65d, which is this. The floor that every method with language must beat: it sees neither
-labels nor pictures of the data set. A pixel's class is the one whose text is nearest to the embedding of the last block's
-value path; a class with several concepts counts by its best. The texts are in ``semibench/protocols/class_definitions/``,
-or a table in place of the name of one.
+guidance of SemiVL's code at 13ee65d, which is this (on Cityscapes with ``network.renormalize = true``). The floor that every
+method with language must beat: it sees neither labels nor pictures of the data set. A pixel's class is the one whose text is
+nearest to the embedding of the last block's value path; a class with several concepts counts by its best. The texts are in
+``semibench/protocols/class_definitions/``, or a table in place of the name of one.
 
 Deviations
 - One template, as in SemiVL, instead of a mean over many.

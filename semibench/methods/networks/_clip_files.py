@@ -1,6 +1,9 @@
 """Open a CLIP: a local file, the one that comes with semibench, or open_clip's download."""
 
 import json
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,6 +35,7 @@ def open_clip_file(name: str, path: Path | None) -> tuple[Clip, WeightReport]:
     code is not run. Raises DataError when the weights cannot be had, or are not a whole CLIP of that architecture.
     """
     kind = find_kind(name)
+    is_usual = path is None
     path = path or (SHIPPED if name == TINY else _download(name))
     tensors, about = read_tensors(path), _read_about(path)
     with torch.device("meta"):
@@ -41,13 +45,14 @@ def open_clip_file(name: str, path: Path | None) -> tuple[Clip, WeightReport]:
     text = {own: tensors[own].float() for own in text_tower if own in tensors}
     found = {to_clip_name(own): tensor for own, tensor in visual.items()} | text
     _check(path, name, found, {to_clip_name(own): tensor for own, tensor in image_tower.items()} | text_tower)
+    digest = digest_file(path)
     report = WeightReport(
         name=path.name,
-        sha256=digest_file(path),
+        sha256=digest,
         matched=len(found),
         missing=(),
         unexpected=tuple(key for key in tensors if key not in found),
-        trained_on=about.get("trained_on", kind.trained_on),
+        trained_on=about.get("trained_on", kind.trained_on if is_usual or digest == kind.archive else None),
     )
     return Clip(kind.image, visual, TextEncoder(kind, text, report.sha256, about.get("words"))), report
 
@@ -94,9 +99,11 @@ def _check(path: Path, name: str, found: Mapping[str, Tensor], expected: Mapping
 
 def _download(name: str) -> Path:
     """Return open_clip's own copy of a CLIP's weights, downloaded at the first use."""
-    from open_clip import pretrained  # slow to import
+    from huggingface_hub import constants
+    from open_clip import pretrained  # slow to import, both
 
     source = pretrained.get_pretrained_cfg(name, _TAG)
+    constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE or not _is_reachable(constants.ENDPOINT)  # it would try for a minute
     try:
         return Path(pretrained.download_pretrained(source))
     except Exception as error:  # whatever the network, the hub's library or the disk makes of it
@@ -106,3 +113,15 @@ def _download(name: str) -> Path:
             f"Fetch open_clip_model.safetensors there, or OpenAI's archive ({source['url']}), on a machine with a network and "
             "give the file's path to --weights.",
         ) from error
+
+
+def _is_reachable(url: str) -> bool:
+    """Return whether a host answers; behind a proxy, which this does not ask, that is taken for granted."""
+    if urllib.request.getproxies():
+        return True
+    parts = urllib.parse.urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 443), timeout=10).close()
+    except OSError:
+        return False
+    return True

@@ -32,6 +32,7 @@ class Kind:
     image: Architecture
     text: TextArchitecture
     trained_on: str
+    archive: str | None = None  # SHA-256 of the file that its makers distribute
 
 
 KINDS: Mapping[str, Kind] = {
@@ -39,6 +40,7 @@ KINDS: Mapping[str, Kind] = {
         Architecture(width=768, layers=12, heads=12, patch=16, embedding=512, grid=14),
         TextArchitecture(width=512, layers=12, heads=8, context=77, vocabulary=49408, quick=True),
         "400 million pairs of image and text from the web (OpenAI, not public)",
+        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",  # in the address from which OpenAI's code loads it
     ),
     TINY: Kind(
         Architecture(width=128, layers=4, heads=4, patch=8, embedding=64, grid=8),

@@ -1,10 +1,13 @@
 """Files of CLIP. A small one of open_clip's own making stands for those that exist."""
 
+import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from open_clip import pretrained
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.tokenizer import SimpleTokenizer
@@ -15,7 +18,7 @@ from semibench.errors import DataError
 from semibench.hashing import digest_file
 from semibench.methods.networks import _clip_text, _clips
 from semibench.methods.networks._clip import Architecture
-from semibench.methods.networks._clip_files import open_clip_file
+from semibench.methods.networks._clip_files import _download, _is_reachable, open_clip_file
 from semibench.methods.networks._clips import Kind, TextArchitecture
 
 KIND = Kind(
@@ -67,7 +70,6 @@ def test_both_towers_are_read_from_every_form_of_file(form, model, tmp_path):
     assert (report.name, report.sha256) == (name, digest_file(tmp_path / name))
     assert (report.missing, report.unexpected) == ((), ("logit_scale",))
     assert report.matched == len(model.state_dict()) - 1
-    assert report.trained_on == "pictures of nothing"
 
 
 def test_half_precision_becomes_single(model, tmp_path):
@@ -87,6 +89,26 @@ def test_weights_of_another_architecture_are_refused(model, tmp_path):
     torch.save({**model.state_dict(), "visual.proj": torch.zeros(32, 8)}, tmp_path / "clip.pt")
     with pytest.raises(DataError, match=r"1 of 61 tensors .* \(visual\.proj\)"):
         open_clip_file("small", tmp_path / "clip.pt")
+
+
+def test_what_a_file_learnt_from_is_not_guessed(model, tmp_path, monkeypatch):
+    torch.save(model.state_dict(), tmp_path / "clip.pt")
+    assert open_clip_file("small", tmp_path / "clip.pt")[1].trained_on is None
+    kind = replace(KIND, archive=digest_file(tmp_path / "clip.pt"))
+    monkeypatch.setattr(_clips, "KINDS", {"small": kind})
+    assert open_clip_file("small", tmp_path / "clip.pt")[1].trained_on == kind.trained_on
+
+
+def test_without_a_network_the_hub_is_not_tried_for_a_minute(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://localhost:1")  # nobody listens
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    seen = []
+    monkeypatch.setattr(pretrained, "download_pretrained", lambda _: seen.append(constants.HF_HUB_OFFLINE) or "file")
+    assert _download("ViT-B-16") == Path("file")
+    assert seen == [True]
+    with socket.create_server(("localhost", 0)) as host:
+        assert _is_reachable(f"http://localhost:{host.getsockname()[1]}")
 
 
 def test_without_file_and_network_the_error_names_the_option_and_what_to_fetch(monkeypatch):
