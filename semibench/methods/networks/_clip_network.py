@@ -5,7 +5,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from semibench.methods.networks._clip import DenseClip, Trained
-from semibench.methods.networks._clips import Clip, find_kind
+from semibench.methods.networks._clips import Clip, ClipName, find_kind
 from semibench.methods.networks.base import Network, ParameterGroup
 from semibench.records import Record
 
@@ -19,7 +19,7 @@ class ClipNetwork(Network):
     class Config(Record):
         """Source of every default, where nothing else is said: SemiVL's code, Pascal VOC."""
 
-        encoder: str = "ViT-B-16"  # a CLIP by its name
+        encoder: ClipName = "ViT-B-16"
         image_size: tuple[PositiveInt, PositiveInt] | None = None  # (H, W) pixels of training images: positions are kept for
         # them, and logits resized to them before they are to an image's own size; None: CLIP's own, and no second resizing
         trained: Trained = "attention"  # of CLIP: attention and positions

@@ -174,9 +174,12 @@ def test_frozen_normalization_takes_the_convolutional_encoder_s_out_of_training(
     )
 
 
-def test_an_encoder_that_is_no_clip_is_refused():
-    with pytest.raises(UsageError, match="CLIP 'resnet50s' not found"):
-        build_tiny(encoder="resnet50s")
+@pytest.mark.parametrize("network", [Vlg, DeepLabClip])
+def test_an_encoder_that_is_no_clip_is_refused(network):
+    with pytest.raises(
+        UsageError, match=r"encoder = 'resnet50s' in the test is not valid: Input should be 'ViT-B-16' or 'tiny'"
+    ):
+        network.Config.parse({"encoder": "resnet50s"}, "the test")
 
 
 def test_a_convolutional_encoder_that_does_not_exist_is_refused():
