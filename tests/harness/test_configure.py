@@ -112,6 +112,16 @@ def test_none_takes_a_value_back() -> None:
     assert ask("recipe.clip_norm=1.5", "recipe.clip_norm=none").configuration.recipe.clip_norm is None
 
 
+# Another optimizer.
+
+
+def test_another_optimizer_leaves_no_origin_of_the_one_before() -> None:
+    adamw = [f"recipe.optimizer.{setting}" for setting in ("name=adamw", "lr=1e-3", "weight_decay=0.01")]
+    sgd = [f"recipe.optimizer.{setting}" for setting in ("name=sgd", "lr=0.1", "momentum=0.9", "weight_decay=0")]
+    origins = ask("recipe.optimizer.nesterov=true", *adamw, *sgd).origins
+    assert (origins["recipe.optimizer.momentum"], origins["recipe.optimizer.nesterov"]) == ("--set", "default")
+
+
 def test_flattening_keeps_empty_tables() -> None:
     assert list(flatten({"a": {"b": {}}})) == [("a.b", {})]
 
