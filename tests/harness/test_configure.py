@@ -1,13 +1,17 @@
 """From request to configuration."""
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from semibench import plugins
 from semibench.errors import UsageError
-from semibench.harness.configure import Request, Resolved, resolve
+from semibench.harness.configure import Configuration, Request, Resolved, resolve
 from semibench.harness.layers import flatten
+from semibench.methods.method import Method
+from semibench.methods.networks.base import Network
 from semibench.methods.supervised import Supervised
 from semibench.protocols.protocol import load
 from semibench.protocols.recipe import Published
@@ -110,6 +114,38 @@ def test_a_method_without_a_published_recipe_says_so() -> None:
 
 def test_none_takes_a_value_back() -> None:
     assert ask("recipe.clip_norm=1.5", "recipe.clip_norm=none").configuration.recipe.clip_norm is None
+
+
+PARTS = {
+    "method": {name: plugins.find_class(plugins.METHOD, name, Method).Config for name in plugins.summaries(plugins.METHOD)},
+    "network": {name: plugins.find_class(plugins.NETWORK, name, Network).Config for name in plugins.summaries(plugins.NETWORK)},
+}
+WITH_WORD = [
+    (section, name, key)
+    for section, parts in PARTS.items()
+    for name, config in parts.items()
+    for key, field in config.model_fields.items()
+    if "'none'" in repr(field.annotation)
+]
+
+
+def test_some_options_have_the_word_none_among_their_values() -> None:
+    assert {("method", "cwbass", "decay"), ("network", "vlg", "trained")} <= set(WITH_WORD)
+
+
+@pytest.mark.parametrize(("section", "name", "key"), WITH_WORD)
+def test_the_word_none_is_a_value_where_it_is_among_them(section: str, name: str, key: str, tmp_path: Path) -> None:
+    method = name if section == "method" else "supervised"
+    named = [f"network.name={name}"] if section == "network" else []
+    resolved = ask(*named, f"{section}.{key}=none", method=method)
+    assert getattr(getattr(resolved.configuration, section), key) == "none"
+    file = tmp_path / "resolved.toml"
+    file.write_text(resolved.to_toml())
+    assert ask(file=file, method=method).configuration.model_dump() == resolved.configuration.model_dump()
+
+
+def test_no_option_of_the_recipe_the_rule_or_how_a_run_is_carried_out_has_it() -> None:
+    assert '"none"' not in json.dumps(Configuration.model_json_schema())
 
 
 # Another optimizer.
