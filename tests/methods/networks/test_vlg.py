@@ -110,6 +110,26 @@ def test_blocks_of_skip_features_are_the_first_and_that_after_a_third():
     assert build_tiny(levels=(0, 2)).encoder.levels == (0, 2)
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"levels": (0,)}, r"levels = \[0\] does not name 2 of the blocks of tiny\. Name 2 from 0 to 3;"),
+        ({"levels": (0, 1, 2)}, r"levels = \[0, 1, 2\] does not name 2"),
+        ({"levels": ()}, r"levels = \[\] does not name 2"),
+        ({"levels": (0, 4)}, r"levels = \[0, 4\] does not name 2"),
+        ({"levels": (0, 1), "conv_encoder": "resnet18"}, r"levels = \[0, 1\] does not name 1"),
+    ],
+    ids=["too few", "too many", "none", "no such block", "beside a convolutional encoder"],
+)
+def test_other_levels_than_the_decoder_takes_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        build_tiny(**options)
+
+
+def test_the_last_block_may_give_skip_features():
+    assert build_tiny(levels=(0, 3)).encoder.levels == (0, 3)
+
+
 def test_it_takes_over_the_image_tower_and_what_classes_are_called():
     network, clip = build_tiny(), stand_in("tiny")
     text = clip.encode_text(["a", "b", "c", "d"])
