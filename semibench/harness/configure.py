@@ -120,12 +120,12 @@ def resolve(request: Request) -> Resolved:
     declared = _declared(request, method)
     by_hand = [*_from_file(request), *_from_settings(request.settings)]
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
-    merged, origins = stack([*declared, *by_hand])
+    merged, origins = _stack([*declared, *by_hand], source)
     configuration = parse(merged, source)
     parts = sharing.parts(configuration.recipe, configuration.run.devices)
     if parts != configuration.recipe.accumulation:
         by_hand.append((f"{configuration.run.devices} devices", {"recipe": {"accumulation": parts}}))
-        merged, origins = stack([*declared, *by_hand])
+        merged, origins = _stack([*declared, *by_hand], source)
         configuration = parse(merged, source)
     origins |= _OPTIONS
     keys = [key for key, _ in flatten(configuration.model_dump(mode="json"))]
@@ -146,6 +146,19 @@ def parse(document: Mapping[str, Any], source: str) -> Configuration:
     method = plugins.find_class(plugins.METHOD, _part(document, "method", source), Method)
     network = plugins.find_class(plugins.NETWORK, _part(document, "network", source), Network)
     return _model(method, network).parse(toml.with_nulls(document), source)
+
+
+def _stack(layers: list[Layer], source: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return layers merged, and each value's origin; a network that replaces another one keeps its options where they fit."""
+    name = _part(stack(layers)[0], "network", source)
+    return stack((origin, _with_network(layer, name)) for origin, layer in layers)
+
+
+def _with_network(layer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    network = layer.get("network")
+    if not isinstance(network, Mapping) or network.get("name", name) == name:
+        return layer
+    return {**layer, "network": sections.for_network(network, name)}
 
 
 def _customize(resolved: Resolved, reason: str) -> Resolved:

@@ -52,5 +52,5 @@ def _everywhere(value: Any, origin: str) -> Any:
 
 
 def _is_another(key: str, former: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    """Return whether a table names another part, whose keys are others than those of the part before."""
-    return key in ("network", "optimizer") and value.get("name", former.get("name")) != former.get("name")
+    """Return whether a table names another optimizer, whose keys are others than those of the one before."""
+    return key == "optimizer" and value.get("name", former.get("name")) != former.get("name")

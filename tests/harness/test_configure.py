@@ -148,7 +148,42 @@ def test_no_option_of_the_recipe_the_rule_or_how_a_run_is_carried_out_has_it() -
     assert '"none"' not in json.dumps(Configuration.model_json_schema())
 
 
-# Another optimizer.
+# Another network, and another optimizer.
+
+
+def test_another_network_keeps_the_options_that_it_can_have_with_their_origins() -> None:
+    resolved = resolve(Request("semivl", load("cityscapes-100"), settings=("network.name=deeplab_clip",)))
+    network = resolved.configuration.network.model_dump()
+    assert (network["name"], network["image_size"], network["renormalize"]) == ("deeplab_clip", (801, 801), True)
+    published = resolved.origins["recipe.crop"]
+    origins = {key: resolved.origins[f"network.{key}"] for key in ("name", "image_size", "renormalize", "channels", "encoder")}
+    assert origins == {
+        "name": "--set",
+        "image_size": published,
+        "renormalize": published,
+        "channels": "default",
+        "encoder": "default",
+    }
+
+
+def test_another_network_keeps_the_protocol_s_encoder() -> None:
+    resolved = ask("network.name=deeplabv3")
+    assert resolved.configuration.network.model_dump()["encoder"] == "tiny"
+    assert resolved.origins["network.encoder"] == "protocol shapes-48"
+
+
+def test_another_network_keeps_what_a_file_says_of_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('network = {name = "vlg", trained = "none", image_size = [32, 32], class_chunk = 2}')
+    resolved = ask("network.name=deeplab_clip", file=file)
+    network = resolved.configuration.network.model_dump()
+    assert (network["encoder"], network["trained"], network["image_size"]) == ("tiny", "none", (32, 32))
+    assert resolved.origins["network.trained"] == "mine.toml"
+
+
+def test_what_is_set_by_hand_must_be_an_option_of_the_network_that_is_taken() -> None:
+    with pytest.raises(UsageError, match=r"unknown key 'network\.low_channel' in --set"):
+        ask("network.low_channel=3", "network.name=deeplab_clip")
 
 
 def test_another_optimizer_leaves_no_origin_of_the_one_before() -> None:
