@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomlkit
-from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, create_model
-from pydantic_core import ErrorDetails
+from pydantic import Field, PositiveInt, SerializeAsAny, create_model
 
 from semibench import plugins
 from semibench.errors import UsageError
-from semibench.harness import sharing, toml
+from semibench.harness import sections, sharing, toml
 from semibench.harness.layers import Layer, flatten, stack
 from semibench.methods.method import Method
 from semibench.methods.networks.base import Network
@@ -126,9 +125,8 @@ def resolve(request: Request) -> Resolved:
     request = replace(request, method=name, division=request.division or usual)
     declared = _declared(request, method)
     by_hand = [*_from_file(request), *_from_settings(request.settings)]
-    merged, origins = stack([*declared, *by_hand])
-    origins |= _OPTIONS
     source = "the configuration" if not by_hand else " and ".join(dict.fromkeys(origin for origin, _ in by_hand))
+    merged, origins = _stack([*declared, *by_hand], source)
     configuration = parse(merged, source)
     parts = sharing.parts(configuration.recipe, configuration.run.devices)
     reason = "set by hand"
@@ -136,8 +134,9 @@ def resolve(request: Request) -> Resolved:
         shared = f"{configuration.run.devices} devices"
         reason = f"{shared} cut each batch into {parts} parts, the recipe into {configuration.recipe.accumulation}"
         by_hand.append((shared, {"recipe": {"accumulation": parts}}))
-        merged, origins = stack([*declared, *by_hand])
+        merged, origins = _stack([*declared, *by_hand], source)
         configuration = parse(merged, source)
+    origins |= _OPTIONS
     keys = [key for key, _ in flatten(configuration.model_dump(mode="json"))]
     resolved = Resolved(configuration, {key: origins.get(key, "default") for key in keys})
     is_changed = by_hand and Resolved(parse(stack(declared)[0], "the protocol"), {}).deciding() != resolved.deciding()
@@ -151,11 +150,24 @@ def resolve(request: Request) -> Resolved:
 def parse(document: Mapping[str, Any], source: str) -> Configuration:
     """Return the configuration that a complete document says, each section validated by the part that it names.
 
-    The word ``none`` means no value.
+    The word ``none`` means no value, but where an option of the method or the network has that word among its values.
     """
     method = plugins.find_class(plugins.METHOD, _part(document, "method", source), Method)
     network = plugins.find_class(plugins.NETWORK, _part(document, "network", source), Network)
     return _model(method, network).parse(toml.with_nulls(document), source)
+
+
+def _stack(layers: list[Layer], source: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return layers merged, and each value's origin; a network that replaces another one keeps its options where they fit."""
+    name = _part(stack(layers)[0], "network", source)
+    return stack((origin, _with_network(layer, name)) for origin, layer in layers)
+
+
+def _with_network(layer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    network = layer.get("network")
+    if not isinstance(network, Mapping) or network.get("name", name) == name:
+        return layer
+    return {**layer, "network": sections.for_network(network, name)}
 
 
 def _customize(resolved: Resolved, reason: str) -> Resolved:
@@ -219,24 +231,7 @@ def _controlled_network(protocol: Protocol, method: type[Method]) -> Options:
     """Return the protocol's network; of a method that is about another one, that with all of its options that fit."""
     if method.network_name is None or method.network_name == protocol.network["name"]:
         return protocol.network
-    network = plugins.find_class(plugins.NETWORK, method.network_name, Network)
-    shared = {key: value for key, value in protocol.network.items() if _fits(network.Config, key, value)}
-    return shared | {"name": method.network_name}
-
-
-def _fits(config: type[Record], key: str, value: Any) -> bool:
-    """Return whether an option has this key and may have this value; whether all options go together shows later."""
-    if key not in config.model_fields:
-        return False
-    return not any(error["loc"][:1] == (key,) for error in _errors(config, {key: value}))
-
-
-def _errors(config: type[Record], data: Mapping[str, Any]) -> list[ErrorDetails]:
-    try:
-        config.model_validate(data)
-    except ValidationError as invalid:
-        return invalid.errors()
-    return []
+    return sections.for_network(protocol.network, method.network_name)
 
 
 def _from_file(request: Request) -> list[Layer]:
@@ -276,6 +271,5 @@ def _from_settings(settings: Iterable[str]) -> list[Layer]:
 
 def _model(method: type[Method], network: type[Network]) -> type[Configuration]:
     """Return Configuration with the sections of this method and this network, so that errors name full keys."""
-    method_section = create_model("MethodSection", __base__=method.Config, name=(Annotated[str, Decided()], ...))
-    network_section = create_model("NetworkSection", __base__=network.Config, name=(str, ...))
-    return create_model("Configuration", __base__=Configuration, method=(method_section, ...), network=(network_section, ...))
+    found: Any = {"method": (sections.of_method(method), ...), "network": (sections.of_network(network), ...)}
+    return create_model("Configuration", __base__=Configuration, **found)

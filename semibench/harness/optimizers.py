@@ -15,8 +15,8 @@ def build_optimizer(method: Method, settings: SGD | AdamW) -> Optimizer:
 
     Each group carries its ``lr_multiplier``.
 
-    ``decoder_biases`` without a rule of its own follows ``decoder``. Raises UsageError when the recipe names a group that
-    the method does not have.
+    ``decoder_biases`` without a rule of its own follows ``decoder``. A group in which nothing is trained is left out, and so is
+    its rule. Raises UsageError when the recipe names a group that the method does not have.
     """
     groups = method.parameter_groups()
     for name in settings.groups:
@@ -25,12 +25,15 @@ def build_optimizer(method: Method, settings: SGD | AdamW) -> Optimizer:
             raise unknown("parameter group", name, known, "Correct recipe.optimizer.groups.")
     parameters: list[dict[str, Any]] = []
     for group in groups:
+        trained = [parameter for parameter in group.parameters if parameter.requires_grad]
+        if not trained:
+            continue
         whole = group.name.partition("_")[0]
         rule = settings.groups.get(group.name) or settings.groups.get(whole) or GroupRule()
         decay = settings.weight_decay if rule.weight_decay is None else rule.weight_decay
         parameters.append(
             {
-                "params": [parameter for parameter in group.parameters if parameter.requires_grad],
+                "params": trained,
                 "lr": settings.lr * rule.lr_multiplier,
                 "lr_multiplier": rule.lr_multiplier,
                 "weight_decay": decay,

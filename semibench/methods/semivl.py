@@ -8,8 +8,9 @@ names alone; where it is sure (g), its labels are targets of the same three stre
 
     L = (L_x + 0.25 U_s1 + 0.25 U_s2 + 0.5 U_fp) / 2 + lambda (0.25 G_s1 + 0.25 G_s2 + 0.5 G_fp),  lambda = 0.1 (1 - t / T)
 
-U divides by the valid pixels, G by all pixels, sure or not. Ablations: ``guidance_weight = 0``; ``guidance_concepts = single``;
-``network.trained = all`` or ``none``; ``network.name = deeplab_clip``, a decoder that knows no names.
+U divides by the valid pixels, G by all pixels, sure or not. Ablations, each on every data set:
+``method.guidance_weight = 0``; ``method.guidance_concepts = single``; ``network.trained = all`` or ``none``;
+``network.name = deeplab_clip``, a decoder that knows no names, on the same CLIP.
 
 Deviations
 - A weak view's channels are dropped by the seeds of the samples; the labelled half, which the reference perturbs too and

@@ -1,13 +1,17 @@
 """From request to configuration."""
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from semibench import plugins
 from semibench.errors import UsageError
-from semibench.harness.configure import Request, Resolved, backbone, resolve
+from semibench.harness.configure import Configuration, Request, Resolved, backbone, resolve
 from semibench.harness.layers import flatten
+from semibench.methods.method import Method
+from semibench.methods.networks.base import Network
 from semibench.methods.supervised import Supervised
 from semibench.protocols.protocol import load
 from semibench.protocols.recipe import Published
@@ -110,6 +114,83 @@ def test_a_method_without_a_published_recipe_says_so() -> None:
 
 def test_none_takes_a_value_back() -> None:
     assert ask("recipe.clip_norm=1.5", "recipe.clip_norm=none").configuration.recipe.clip_norm is None
+
+
+PARTS = {
+    "method": {name: plugins.find_class(plugins.METHOD, name, Method).Config for name in plugins.summaries(plugins.METHOD)},
+    "network": {name: plugins.find_class(plugins.NETWORK, name, Network).Config for name in plugins.summaries(plugins.NETWORK)},
+}
+WITH_WORD = [
+    (section, name, key)
+    for section, parts in PARTS.items()
+    for name, config in parts.items()
+    for key, field in config.model_fields.items()
+    if "'none'" in repr(field.annotation)
+]
+
+
+def test_some_options_have_the_word_none_among_their_values() -> None:
+    assert {("method", "cwbass", "decay"), ("network", "vlg", "trained")} <= set(WITH_WORD)
+
+
+@pytest.mark.parametrize(("section", "name", "key"), WITH_WORD)
+def test_the_word_none_is_a_value_where_it_is_among_them(section: str, name: str, key: str, tmp_path: Path) -> None:
+    method = name if section == "method" else "supervised"
+    named = [f"network.name={name}"] if section == "network" else []
+    resolved = ask(*named, f"{section}.{key}=none", method=method)
+    assert getattr(getattr(resolved.configuration, section), key) == "none"
+    file = tmp_path / "resolved.toml"
+    file.write_text(resolved.to_toml())
+    assert ask(file=file, method=method).configuration.model_dump() == resolved.configuration.model_dump()
+
+
+def test_no_option_of_the_recipe_the_rule_or_how_a_run_is_carried_out_has_it() -> None:
+    assert '"none"' not in json.dumps(Configuration.model_json_schema())
+
+
+# Another network, and another optimizer.
+
+
+def test_another_network_keeps_the_options_that_it_can_have_with_their_origins() -> None:
+    resolved = resolve(Request("semivl", load("cityscapes-100"), settings=("network.name=deeplab_clip",)))
+    network = resolved.configuration.network.model_dump()
+    assert (network["name"], network["image_size"], network["renormalize"]) == ("deeplab_clip", (801, 801), True)
+    published = resolved.origins["recipe.crop"]
+    origins = {key: resolved.origins[f"network.{key}"] for key in ("name", "image_size", "renormalize", "channels", "encoder")}
+    assert origins == {
+        "name": "--set",
+        "image_size": published,
+        "renormalize": published,
+        "channels": "default",
+        "encoder": "default",
+    }
+
+
+def test_another_network_keeps_the_protocol_s_encoder() -> None:
+    resolved = ask("network.name=deeplabv3")
+    assert resolved.configuration.network.model_dump()["encoder"] == "tiny"
+    assert resolved.origins["network.encoder"] == "protocol shapes-48"
+
+
+def test_another_network_keeps_what_a_file_says_of_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('network = {name = "vlg", trained = "none", image_size = [32, 32], class_chunk = 2}')
+    resolved = ask("network.name=deeplab_clip", file=file)
+    network = resolved.configuration.network.model_dump()
+    assert (network["encoder"], network["trained"], network["image_size"]) == ("tiny", "none", (32, 32))
+    assert resolved.origins["network.trained"] == "mine.toml"
+
+
+def test_what_is_set_by_hand_must_be_an_option_of_the_network_that_is_taken() -> None:
+    with pytest.raises(UsageError, match=r"unknown key 'network\.low_channel' in --set"):
+        ask("network.low_channel=3", "network.name=deeplab_clip")
+
+
+def test_another_optimizer_leaves_no_origin_of_the_one_before() -> None:
+    adamw = [f"recipe.optimizer.{setting}" for setting in ("name=adamw", "lr=1e-3", "weight_decay=0.01")]
+    sgd = [f"recipe.optimizer.{setting}" for setting in ("name=sgd", "lr=0.1", "momentum=0.9", "weight_decay=0")]
+    origins = ask("recipe.optimizer.nesterov=true", *adamw, *sgd).origins
+    assert (origins["recipe.optimizer.momentum"], origins["recipe.optimizer.nesterov"]) == ("--set", "default")
 
 
 def test_flattening_keeps_empty_tables() -> None:

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from semibench.errors import UsageError
+from semibench.harness.build import build_method
 from semibench.harness.configure import Request, resolve
 from semibench.harness.outline import Outline, outline
 from semibench.harness.prepare import Order
+from semibench.methods.semivl import SemiVL
 from semibench.protocols.protocol import load
 
 Call = Callable[..., tuple[int, str, str]]
@@ -58,7 +61,9 @@ def test_a_method_that_trains_nothing_takes_no_steps() -> None:
 def test_a_mistake_is_refused_without_data_too() -> None:
     with pytest.raises(UsageError, match="unknown key"):
         ask("semivl", "voc-92", "recipe.stepz=3")
-    with pytest.raises(UsageError, match="CLIP 'ViT-B-17' not found"):
+    with pytest.raises(
+        UsageError, match=r"network\.encoder = 'ViT-B-17' in --set is not valid: Input should be 'ViT-B-16' or 'tiny'"
+    ):
         ask("semivl", "voc-92", "network.encoder=ViT-B-17")
 
 
@@ -66,7 +71,17 @@ def test_a_division_that_is_named_wins_over_the_usual_one() -> None:
     assert resolve(Request("semivl", load("shapes-48"))).configuration.division == "controlled"  # has no published settings
     assert resolve(Request("unimatch", load("voc-92"))).configuration.division == "controlled"
     controlled = resolve(Request("semivl", load("voc-92"), division="controlled")).configuration
-    assert (controlled.division, controlled.recipe) == ("controlled", load("voc-92").recipe)
+    assert (controlled.division, controlled.recipe) == ("custom", load("voc-92").recipe)  # its encoder is no CLIP
+
+
+@pytest.mark.parametrize("protocol", ["camvid-all", "voc-92", "ade20k-158", "cityscapes-100"])
+def test_semivl_takes_the_usual_clip_where_the_protocol_s_encoder_is_none(protocol: str) -> None:
+    resolved = resolve(Request("semivl", load(protocol), division="controlled"))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        method, _ = build_method(resolved.configuration, load(protocol).dataset_class(), weights=None)
+    assert isinstance(method, SemiVL)
+    assert method.network.clip_name == "ViT-B-16"
+    assert resolved.origins["division"] == "semivl cannot take the protocol's encoder"
 
 
 def test_the_drawn_pictures_name_their_clip_as_their_encoder() -> None:

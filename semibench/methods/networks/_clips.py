@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ from semibench.errors import unknown
 from semibench.hashing import derive_seed
 from semibench.methods.networks._clip import Architecture, DenseClip, Grid
 
-TINY = "tiny"
+ClipName = Literal["ViT-B-16", "tiny"]
+
+TINY: Final = "tiny"
 
 
 class TextArchitecture(NamedTuple):

@@ -25,7 +25,6 @@ class DeepLabClip(ClipNetwork):
 
     def __init__(self, config: Config, n_classes: int) -> None:
         super().__init__(config, n_classes)
-        self.clip_name, self.image_size = config.encoder, config.image_size
         self.encoder = self._build_tower(config, (after_a_third(config.encoder),))
         kind = self.encoder.architecture
         self.pyramid = AtrousPyramid(kind.embedding, kind.embedding // 8, config.rates)

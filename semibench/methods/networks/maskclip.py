@@ -1,7 +1,6 @@
 """Dense CLIP with a row of text for each class (Zhou et al. 2022): cosines of patches and texts, no decoder, no training."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from semibench.methods.blocks.concepts import best_of_each_class, cosines
 from semibench.methods.networks._clip import DenseClip
-from semibench.methods.networks._clips import Clip, find_kind
+from semibench.methods.networks._clips import Clip, ClipName, find_kind
 from semibench.methods.networks.base import Features, Network
 from semibench.records import Record
 
@@ -23,7 +22,7 @@ class MaskClip(Network):
     class Config(Record):
         """Which CLIP."""
 
-        encoder: Literal["ViT-B-16", "tiny"] = "ViT-B-16"
+        encoder: ClipName = "ViT-B-16"
         image_size: tuple[PositiveInt, PositiveInt] | None = None  # (H, W) pixels for which positions are resized once, before
         # they are to an image's own grid; None: CLIP's own
         renormalize: bool = False  # images from ImageNet's statistics to CLIP's, as SemiVL's code does on Cityscapes alone

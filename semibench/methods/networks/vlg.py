@@ -10,11 +10,12 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
+from semibench.errors import UsageError
 from semibench.methods.networks._clip_network import ClipNetwork, after_a_third
-from semibench.methods.networks._clips import Clip
+from semibench.methods.networks._clips import Clip, find_kind
 from semibench.methods.networks._encoders import build_contour_encoder
 from semibench.methods.networks._language import LanguageDecoder
-from semibench.methods.networks.base import Features, ParameterGroup
+from semibench.methods.networks.base import Features
 
 Level = Annotated[int, Field(ge=0)]
 
@@ -37,12 +38,9 @@ class Vlg(ClipNetwork):
 
     def __init__(self, config: Config, n_classes: int) -> None:
         super().__init__(config, n_classes)
-        self.clip_name, self.image_size = config.encoder, config.image_size
-        third = after_a_third(config.encoder)
-        levels = config.levels if config.levels is not None else (third,) if config.conv_encoder else (0, third)
+        levels = _levels(config)
         self.encoder = self._build_tower(config, levels)
         skips = [self.encoder.architecture.width for _ in levels]
-        self.conv_encoder = None
         if config.conv_encoder is not None:
             self.conv_encoder, contours = build_contour_encoder(config.conv_encoder)
             skips.append(contours)
@@ -71,12 +69,19 @@ class Vlg(ClipNetwork):
         """Map features to logits (N, K, H, W) float32; the embedding need not be of unit length."""
         return self._resize(self.decoder(features, self.text), self.image_size, size)
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """Return ``encoder``, of CLIP what is trained, ``decoder``, and ``conv_encoder`` where there is one."""
-        groups = super().parameter_groups()
-        if self.conv_encoder is None:
-            return groups
-        contours = [parameter for parameter in self.conv_encoder.parameters() if parameter.requires_grad]
-        inside = set(map(id, contours))
-        others = [ParameterGroup(name, [p for p in parameters if id(p) not in inside]) for name, parameters in groups]
-        return [*others, ParameterGroup("conv_encoder", contours)]
+
+def _levels(config: Vlg.Config) -> tuple[int, ...]:
+    """Return the blocks that give skip features: two, or one beside a convolutional encoder.
+
+    Raises UsageError for another number of them, and for a block that CLIP does not have.
+    """
+    count = 1 if config.conv_encoder else 2
+    if config.levels is None:
+        return (0, after_a_third(config.encoder))[-count:]
+    blocks = find_kind(config.encoder).image.layers
+    if len(config.levels) != count or max(config.levels) >= blocks:
+        raise UsageError(
+            f"network.levels = {list(config.levels)} does not name {count} of the blocks of {config.encoder}",
+            f"Name {count} from 0 to {blocks - 1}; a convolutional encoder takes the place of the first of two.",
+        )
+    return config.levels

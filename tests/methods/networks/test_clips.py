@@ -1,10 +1,16 @@
 """CLIPs by name."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from semibench.errors import UsageError
-from semibench.methods.networks._clips import TINY, find_kind, stand_in
+from semibench.methods.networks._clips import KINDS, TINY, ClipName, find_kind, stand_in
+
+
+def test_configurations_may_name_every_clip():
+    assert get_args(ClipName) == tuple(KINDS)
 
 
 def test_an_unknown_clip_is_refused_with_those_that_exist():

@@ -49,7 +49,7 @@ def image() -> Tensor:
 def test_the_network_of_voc_has_the_parameters_of_the_reference():
     network = build_on_meta()
     assert count(network) == 89_045_729
-    assert sizes(network) == {"encoder": 29_135_616, "decoder": 2_217_185}
+    assert sizes(network) == {"encoder": 29_135_616, "decoder": 2_217_185, "conv_encoder": 0}
 
 
 def test_the_network_of_cityscapes_has_the_parameters_of_the_reference():
@@ -59,10 +59,10 @@ def test_the_network_of_cityscapes_has_the_parameters_of_the_reference():
 
 
 def test_only_attention_and_positions_of_clip_are_trained_unless_all_or_nothing_is():
-    (encoder, _) = build_on_meta().parameter_groups()
+    encoder, *_ = build_on_meta().parameter_groups()
     assert len(encoder.parameters) == 12 * 4 + 1
     assert sizes(build_on_meta(trained="all"))["encoder"] == 86_828_544
-    assert "encoder" not in sizes(build_on_meta(trained="none"))
+    assert sizes(build_on_meta(trained="none"))["encoder"] == 0
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,26 @@ def test_blocks_of_skip_features_are_the_first_and_that_after_a_third():
     assert build_on_meta(**CITYSCAPES).encoder.levels == (4,)
     assert build_tiny().encoder.levels == (0, 1)
     assert build_tiny(levels=(0, 2)).encoder.levels == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"levels": (0,)}, r"levels = \[0\] does not name 2 of the blocks of tiny\. Name 2 from 0 to 3;"),
+        ({"levels": (0, 1, 2)}, r"levels = \[0, 1, 2\] does not name 2"),
+        ({"levels": ()}, r"levels = \[\] does not name 2"),
+        ({"levels": (0, 4)}, r"levels = \[0, 4\] does not name 2"),
+        ({"levels": (0, 1), "conv_encoder": "resnet18"}, r"levels = \[0, 1\] does not name 1"),
+    ],
+    ids=["too few", "too many", "none", "no such block", "beside a convolutional encoder"],
+)
+def test_other_levels_than_the_decoder_takes_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        build_tiny(**options)
+
+
+def test_the_last_block_may_give_skip_features():
+    assert build_tiny(levels=(0, 3)).encoder.levels == (0, 3)
 
 
 def test_it_takes_over_the_image_tower_and_what_classes_are_called():
@@ -174,9 +194,12 @@ def test_frozen_normalization_takes_the_convolutional_encoder_s_out_of_training(
     )
 
 
-def test_an_encoder_that_is_no_clip_is_refused():
-    with pytest.raises(UsageError, match="CLIP 'resnet50s' not found"):
-        build_tiny(encoder="resnet50s")
+@pytest.mark.parametrize("network", [Vlg, DeepLabClip])
+def test_an_encoder_that_is_no_clip_is_refused(network):
+    with pytest.raises(
+        UsageError, match=r"encoder = 'resnet50s' in the test is not valid: Input should be 'ViT-B-16' or 'tiny'"
+    ):
+        network.Config.parse({"encoder": "resnet50s"}, "the test")
 
 
 def test_a_convolutional_encoder_that_does_not_exist_is_refused():
@@ -191,7 +214,7 @@ def test_the_plain_decoder_has_the_parameters_of_the_reference():
     with torch.device("meta"):
         network = DeepLabClip(DeepLabClip.Config(image_size=(512, 512)), 21)
     assert (count(network.pyramid), count(network.reduction)) == (971_520, 36_960)
-    assert sizes(network) == {"encoder": 29_135_616, "decoder": 1_862_773}
+    assert sizes(network) == {"encoder": 29_135_616, "decoder": 1_862_773, "conv_encoder": 0}
     assert network.encoder.levels == (4,)
 
 
