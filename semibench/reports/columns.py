@@ -98,8 +98,9 @@ def _mean(group: Group, value: Callable[[Result], float | None]) -> float | None
     return fmean(known) if len(known) == len(values) and len(machines) == 1 and agree(known) else None
 
 
-def _over_seeds(value: Callable[[Cost], float | None]) -> Callable[[Group], float | None]:
-    return lambda group: _mean(group, _of_cost(value))
+def _timed(group: Group, value: Callable[[Result], float | None]) -> float | None:
+    """Return such a mean of what a clock has measured, None where rows of one network disagree as well."""
+    return None if group.is_disputed else _mean(group, value)
 
 
 def _p50(cost: Cost) -> float | None:
@@ -140,17 +141,19 @@ COLUMNS: Mapping[str, ColumnKind] = {
         "Latency (ms)",
         "latency_p50",
         1e-3,
-        lambda group: None if group.is_disputed else _mean(group, _of_cost(_p50)),
+        lambda group: _timed(group, _of_cost(_p50)),
     ),
-    "memory": _number("Memory (GiB)", "peak_memory", 2**30, _over_seeds(lambda cost: cost.peak_memory)),
-    "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _mean(group, seconds_per_step)),
-    "hours": _number("Device-hours", "training_hours", 1, lambda group: _mean(group, _hours)),
-    "energy": _number("Energy (kWh)", "training_energy", 3.6e6, lambda group: _mean(group, _energy)),
+    "memory": _number(
+        "Memory (GiB)", "peak_memory", 2**30, lambda group: _mean(group, _of_cost(lambda cost: cost.peak_memory))
+    ),
+    "step": _number("Step (ms)", "seconds_per_step", 1e-3, lambda group: _timed(group, seconds_per_step)),
+    "hours": _number("Device-hours", "training_hours", 1, lambda group: _timed(group, _hours)),
+    "energy": _number("Energy (kWh)", "training_energy", 3.6e6, lambda group: _timed(group, _energy)),
     "training_images_per_second": _number(
         "Training images/s",
         "training_images_per_second",
         1,
-        _over_seeds(lambda cost: cost.training_images_per_second),
+        lambda group: _timed(group, _of_cost(lambda cost: cost.training_images_per_second)),
         is_descending=True,
     ),
     "device": _text("Device", "device", lambda group: ", ".join(group.devices) or None),

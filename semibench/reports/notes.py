@@ -120,8 +120,8 @@ def _speed(groups: Sequence[Group]) -> Iterator[str]:
     disputed = [name for name, group in zip(names(groups), groups, strict=True) if group.is_disputed]
     if disputed:
         yield (
-            f"Images/s {DISPUTED}: {', '.join(disputed)}. They and latencies of these rows are not shown, nor is Time/step "
-            "between two of them."
+            f"Images/s {DISPUTED}: {', '.join(disputed)}. They, latencies and times of training of these rows are not shown, "
+            "nor is Time/step between two of them."
         )
 
 

@@ -141,11 +141,12 @@ def test_notes_say_how_the_numbers_were_made(make_result):
 def test_speeds_that_rows_of_one_network_dispute_are_not_shown_and_the_note_says_why(make_result):
     speeds = {"fixmatch": 6.6, "supervised": 9.5, "unimatch": 15.8}
     results = [make_result(method=method, images_per_second=speed) for method, speed in speeds.items()]
-    [table] = _tables(results, columns=("method", "images_per_second", "latency"))
-    assert _texts(table, "images_per_second") == _texts(table, "latency") == ["\N{EN DASH}"] * 3
+    clocks = ("images_per_second", "latency", "step", "hours", "training_images_per_second")
+    [table] = _tables(results, columns=("method", *clocks))
+    assert [_texts(table, key) for key in clocks] == [["\N{EN DASH}"] * 3] * len(clocks)
     [note] = [note for note in table.notes if "of one network, measured alike" in note]
     assert "more than a factor of 1.5" in note
-    assert "fixmatch, supervised, unimatch. They and latencies of these rows are not shown" in note
+    assert "fixmatch, supervised, unimatch. They, latencies and times of training of these rows are not shown" in note
     assert not any("seeds of a row were measured alike" in note for note in table.notes)
 
 
