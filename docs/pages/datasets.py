@@ -32,6 +32,9 @@ def page() -> str:
     return blocks(INTRODUCTION, contents, *map(_section, summaries)) + "\n"
 
 
+_PLACE = "\ue000"  # of a piece of code: a character that nobody writes
+
+
 def prose(paragraph: str) -> str:
     r"""Return a paragraph of a docstring, in which double backticks enclose code, as a line of Markdown.
 
@@ -39,9 +42,9 @@ def prose(paragraph: str) -> str:
     '`masks/ID.png` hold 0..80, \\*not\\* 1..90:'
     """
     parts = paragraph.replace("::", ":").split("``")
-    line = text("\0".join(parts[::2]))  # the code between them must not be escaped
+    line = text(_PLACE.join(parts[::2]))  # the code between them must not be escaped
     for span in parts[1::2]:
-        line = line.replace("\0", code(" ".join(span.split())), 1)
+        line = line.replace(_PLACE, code(" ".join(span.split())), 1)
     return line
 
 
