@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from statistics import fmean, stdev
 from typing import Any, NamedTuple  # JSON values have no narrower type
@@ -57,7 +58,7 @@ class Group:
         first = self.first
         return first.protocol, first.method, first.backbone, first.division
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Digest of what decides its numbers, apart from the label and the seeds; unlike ``config``, of no other group."""
         return digest_json(_identity(self.first))
@@ -72,7 +73,7 @@ class Group:
         """Seeds, ascending."""
         return tuple(result.seed for result in self.results)
 
-    @property
+    @cached_property
     def miou(self) -> Spread:
         """Over seeds, in [0, 1], of the checkpoint that ranks."""
         return spread([result.miou for result in self.results])

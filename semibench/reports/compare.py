@@ -49,7 +49,7 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     results of one protocol were not measured alike.
     """
     chosen = _choose(collection, selection.protocols)
-    _check_columns(selection, _class_names(chosen))
+    _check_columns(selection, chosen.class_names)
     if not chosen.results:
         states = f"; {len(chosen.left_out)} not complete" if chosen.left_out else ""
         raise DataError(
@@ -66,12 +66,6 @@ def build(collection: Collection, selection: Selection) -> Comparison:
     rows = (*(tuple(ordered) for _, ordered in sections), *(() for _ in over_partitions))
     shown = {table.title for table in tables}
     return Comparison(tables, tuple(run for run in chosen.left_out if run.protocol not in shown), rows)
-
-
-def _class_names(collection: Collection) -> list[str]:
-    """Return the classes of all protocols, each name once."""
-    by_protocol = {result.protocol: result.class_names for result in collection.results}
-    return list(dict.fromkeys(name for names in by_protocol.values() for name in names))
 
 
 def _check_columns(selection: Selection, class_names: Sequence[str]) -> None:
@@ -109,7 +103,7 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
     kinds = {
         **COLUMNS,
         **score_columns.COLUMNS,
-        **score_columns.of_classes(_class_names(collection), images),
+        **score_columns.of_classes(collection.class_names, images),
         score_columns.IMAGES: score_columns.over_images(images),
         **(baseline.columns(groups, method, compared) if method else {}),
     }

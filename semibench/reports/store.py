@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from semibench.errors import NotConformantError
@@ -18,6 +19,12 @@ class Collection:
     left_out: tuple[RunSummary, ...] = ()
     folders: Mapping[str, Path] = field(default_factory=dict)  # run id -> where its counts per image lie
 
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of all protocols, each name once."""
+        by_protocol = {result.protocol: result.class_names for result in self.results}
+        return tuple(dict.fromkeys(name for names in by_protocol.values() for name in names))
+
 
 def read(folders: Sequence[Path]) -> Collection:
     """Read every run in and below ``folders``.
@@ -28,8 +35,9 @@ def read(folders: Sequence[Path]) -> Collection:
     copies: dict[str, list[tuple[Path, Result]]] = {}
     left_out = []
     for folder in find(folders):
-        if (folder / RESULT).exists():
-            result = record.read(folder / RESULT)
+        file = folder / RESULT
+        if file.exists():
+            result = record.read(file)
             copies.setdefault(result.run_id, []).append((folder, result))
         else:
             left_out.append(summarize(folder))
