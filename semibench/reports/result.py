@@ -199,7 +199,14 @@ class Result(Record):
         _require(self.macs == macs, f"macs is {self.macs}, cost.macs is {macs}")
         is_external = (self.kind == "external", self.division == "external", self.cost is None)
         _require(len(set(is_external)) == 1, f"kind is {self.kind}, division {self.division}, and cost is given or not")
+        self._share()
         return self
+
+    def _share(self) -> None:
+        """Keep one copy of equal matrices: they are nearly all that a thousand results hold."""
+        if self.best == self.last:
+            self.__dict__["best"] = self.last
+        self.__dict__["confusion"] = self.ranked.confusion
 
 
 def write(result: Result, path: Path) -> None:
