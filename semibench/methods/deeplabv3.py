@@ -6,6 +6,7 @@ is. The network, with its deviations, is in ``networks/deeplabv3.py``.
 Deviations from Detectron2's recipe
 - Weight decay also acts on normalization layers.
 - Sides are scaled without an upper limit on the long one, which Cityscapes does not reach.
+- The hardest pixels are those of all 16 images; there of the two on each of 8 GPUs, as ``recipe.accumulation = 8`` has them.
 """
 
 from collections.abc import Mapping
