@@ -85,6 +85,15 @@ def test_the_best_scores_carry_the_step_of_the_weights_that_were_scored(unrecord
     assert result.read(unrecorded / "result.json").best.step == 1
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Let SIGINT be heard, which a shell has its background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)])
 def test_a_signal_after_the_training_says_how_to_continue(
     unrecorded: Path, call: Call, monkeypatch: pytest.MonkeyPatch, train: Train, number: signal.Signals, exit_code: int
