@@ -20,12 +20,12 @@ from semibench import plugins
 from semibench.harness import toml
 from semibench.harness.cli import main
 from semibench.harness.configure import Request, resolve
-from semibench.harness.layers import flatten
 from semibench.hashing import digest_ids, digest_json
 from semibench.methods.networks import _detectron2
 from semibench.metrics import N_BINS
 from semibench.protocols import names
 from semibench.protocols.protocol import EvaluationRule, Protocol, load
+from semibench.records import flatten
 from semibench.reports import result as record
 from semibench.reports.figures import derive, derive_counts
 from semibench.reports.identity import NUMERICS, possible_ids

@@ -12,12 +12,12 @@ from pydantic import Field, PositiveInt, SerializeAsAny, create_model
 from semibench import plugins
 from semibench.errors import UsageError
 from semibench.harness import sections, sharing, toml
-from semibench.harness.layers import Layer, flatten, stack
+from semibench.harness.layers import Layer, stack
 from semibench.methods.method import Method
 from semibench.methods.networks.base import Network
 from semibench.protocols.protocol import EvaluationRule, Protocol
 from semibench.protocols.recipe import Options, Recipe
-from semibench.records import Decided, Located, Record
+from semibench.records import Decided, Located, Record, flatten
 
 Division = Literal["controlled", "published", "custom"]
 _OPTIONS = {

@@ -1,23 +1,12 @@
 """Layers of options, merged, with the origin of every value."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any  # options are whatever a part declares
 
+from semibench.records import flatten
+
 Layer = tuple[str, Mapping[str, Any]]  # origin, nested options
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of the leaves; an empty table is a leaf.
-
-    >>> list(flatten({"a": {"b": 1}, "c": [2]}))
-    [('a.b', 1), ('c', [2])]
-    """
-    for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def stack(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, str]]:

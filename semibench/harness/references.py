@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semibench.errors import UsageError
-from semibench.harness.layers import flatten
+from semibench.records import flatten
 from semibench.reports import result as record
 from semibench.reports.listing import RESULT, find
 from semibench.reports.result import Result, Teacher

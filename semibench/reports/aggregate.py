@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from semibench.errors import NotConformantError
 from semibench.hashing import digest_json
+from semibench.records import flatten
 from semibench.reports.result import Provenance, Result
 
 UNKNOWN = "unknown"  # backbone of label maps whose scorer named none
@@ -211,7 +212,7 @@ def _clock(one: Group) -> tuple[object, ...]:
 def _configs(alike: Sequence[Group]) -> list[str]:
     """Return for each group the settings in which it differs from the others, or a digest when they are too many to show."""
     identities = [_identity(one.first) for one in alike]
-    flat = [dict(_flatten(identity)) for identity in identities]
+    flat = [{key: _shown(value) for key, value in flatten(identity)} for identity in identities]
     keys = sorted({key for settings in flat for key in settings})
     differing = [key for key in keys if len({settings.get(key) for settings in flat}) > 1]
     configs = [", ".join(f"{key}={settings.get(key, 'unset')}" for key in differing) for settings in flat]
@@ -220,12 +221,8 @@ def _configs(alike: Sequence[Group]) -> list[str]:
     return [f"config {digest_json(identity)[:12]}" for identity in identities]
 
 
-def _flatten(value: Any, name: str = "") -> Iterable[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flatten(inner, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value if isinstance(value, str) else json.dumps(value)
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _refuse_mixed(results: Sequence[Result]) -> None:

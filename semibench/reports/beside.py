@@ -1,11 +1,12 @@
 """What lies beside a result: whether the settings and the log of its run say the same."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any  # JSON and TOML values have no narrower type
 
 from semibench.errors import DataError
+from semibench.records import flatten
 from semibench.reports import training_curves
 from semibench.reports.listing import CONFIG, EVENTS
 from semibench.reports.result import Result
@@ -21,7 +22,7 @@ def settings(result: Result, folder: Path) -> Iterator[str]:
     if result.kind == "external" or not path.is_file():
         return
     try:
-        written = dict(_flatten(tomllib.loads(path.read_text(encoding="utf-8"))))
+        written = dict(flatten(tomllib.loads(path.read_text(encoding="utf-8"))))
     except (ValueError, RecursionError):
         yield f"{CONFIG} beside it is not TOML"
         return
@@ -30,7 +31,7 @@ def settings(result: Result, folder: Path) -> Iterator[str]:
         **{key: value for key, value in result.model_dump(mode="json").items() if key in sections},
         "method": {"name": result.method, **result.config},
     }
-    expected = dict(_flatten(recorded))
+    expected = {key: _as_toml(value) for key, value in flatten(recorded)}
     keys = [*expected, *(key for key in written if key.startswith(_WHOLE) and key not in expected)]
     if others := [key for key in keys if written.get(key, {}) != expected.get(key)]:  # an empty table is not written
         more = f" and {len(others) - _MAX_NAMES} more" if len(others) > _MAX_NAMES else ""
@@ -60,15 +61,6 @@ def evaluations(result: Result, folder: Path) -> Iterator[str]:
             logged = found.get(scores.step, scores.miou)
             if abs(logged - scores.miou) > _AGAIN:
                 yield f"{EVENTS} beside it has mIoU {logged} at step {scores.step}, {name} has {scores.miou}"
-
-
-def _flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted key and value of what is in tables, as TOML has it."""
-    for key, value in nested.items():
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", _as_toml(value)
 
 
 def _as_toml(value: Any) -> Any:

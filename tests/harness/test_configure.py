@@ -9,12 +9,12 @@ import pytest
 from semibench import plugins
 from semibench.errors import UsageError
 from semibench.harness.configure import Configuration, Request, Resolved, backbone, resolve
-from semibench.harness.layers import flatten
 from semibench.methods.method import Method
 from semibench.methods.networks.base import Network
 from semibench.methods.supervised import Supervised
 from semibench.protocols.protocol import load
 from semibench.protocols.recipe import Published
+from semibench.records import flatten
 
 
 def ask(*settings: str, file: Path | None = None, method: str = "fixmatch") -> Resolved:
