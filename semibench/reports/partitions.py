@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from semibench.protocols import names
 from semibench.reports.aggregate import Group, spread
 from semibench.reports.columns import MISSING, percent
 from semibench.reports.efficiency import partition, scoring
 from semibench.reports.render.table import Cell, Column, Table
-from semibench.reports.statistics import CONFIDENCE, MIN_SEEDS, student
+from semibench.reports.score_columns import mean_interval, show_interval
+from semibench.reports.statistics import CONFIDENCE, MIN_SEEDS
 
 FACT = "partitions"  # in the facts of these tables alone
 
@@ -82,9 +81,7 @@ def _config(one: Group, labels: Mapping[tuple[str, ...], int]) -> str:
 def _cells(seeds: Sequence[int], groups: _Partitioned, config: str) -> tuple[Cell, ...]:
     means = [one.miou.mean for one in groups]
     mean, std = spread(means)
-    estimate = student(np.array(means))
-    low, high = max(float(estimate.low), 0.0), min(float(estimate.high), 1.0)
-    is_known = len(means) >= MIN_SEEDS
+    interval = mean_interval(means)
     runs = sum(len(one.seeds) for one in groups)
     named = " ".join(f"hash{seed}" for seed in seeds)
     return (
@@ -92,5 +89,5 @@ def _cells(seeds: Sequence[int], groups: _Partitioned, config: str) -> tuple[Cel
         Cell(named, (named, len(seeds))),
         Cell(str(runs), (runs,)),
         Cell(percent(mean, std), (mean, std, " ".join(map(repr, means)))),
-        Cell(f"[{percent(low, None)}, {percent(high, None)}]", (low, high)) if is_known else Cell(MISSING, (None, None)),
+        Cell(show_interval(*interval), interval),
     )

@@ -33,8 +33,13 @@ def rare_classes(confusion: Confusion) -> list[int]:
 
 
 def over_seeds(group: Group) -> tuple[float, float] | tuple[None, None]:
-    """Return Student's interval of the mean mIoU over seeds, within [0, 1]; None of fewer than ``MIN_SEEDS``."""
-    found = student(np.array([result.miou for result in group.results]))
+    """Return the interval of the mean mIoU over seeds."""
+    return mean_interval([result.miou for result in group.results])
+
+
+def mean_interval(scores: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    """Return Student's interval of the mean of scores, within [0, 1]; None of fewer than ``MIN_SEEDS``."""
+    found = student(np.array(scores))
     return (None, None) if math.isnan(found.low) else (max(float(found.low), 0.0), min(float(found.high), 1.0))
 
 
@@ -70,7 +75,8 @@ def _share(mean: float | None, std: float | None) -> str:
     return MISSING if mean is None else percent(mean, std)
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def show_interval(low: float | None, high: float | None) -> str:
+    """Return an interval of fractions as percent."""
     return MISSING if low is None or high is None else f"[{percent(low, None)}, {percent(high, None)}]"
 
 
@@ -79,7 +85,7 @@ def _gain(mean: float | None, std: float | None) -> str:
 
 
 COLUMNS: Mapping[str, ColumnKind] = {
-    SEEDS: ColumnKind(f"mIoU, {_within('seeds')}", ("seed_low", "seed_high"), over_seeds, _interval, is_descending=True),
+    SEEDS: ColumnKind(f"mIoU, {_within('seeds')}", ("seed_low", "seed_high"), over_seeds, show_interval, is_descending=True),
     "pixel_accuracy": _spread("Pixel accuracy (%)", "pixel_accuracy", lambda result: result.ranked.pixel_accuracy, _share),
     "frequency_weighted_iou": _spread(
         "Frequency-weighted IoU (%)", "frequency_weighted_iou", lambda result: result.ranked.frequency_weighted_iou, _share
@@ -134,7 +140,7 @@ def over_images(images: Images) -> ColumnKind:
     def raw(group: Group) -> tuple[float | None, float | None]:
         return images.interval(group.results) or (None, None)
 
-    return ColumnKind(_within("images"), ("image_low", "image_high"), raw, _interval, is_descending=True)
+    return ColumnKind(_within("images"), ("image_low", "image_high"), raw, show_interval, is_descending=True)
 
 
 def notes(keys: Iterable[str], group: Group) -> Iterable[str]:
