@@ -1,14 +1,22 @@
 """Folders of runs -> results; the JSON files are the only truth."""
 
-from collections.abc import Mapping, Sequence
+import gc
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from multiprocessing import get_context
 from pathlib import Path
 
 from semibench.errors import NotConformantError
 from semibench.reports import result as record
 from semibench.reports.listing import RESULT, RunSummary, find, summarize
 from semibench.reports.result import Result
+
+_MANY = 2000  # results; fewer are read before another process has started
+_CHUNK = 200  # results that a process hands over at a time
+_MOST = 8  # processes; this one takes over what they read and has no time for more
 
 
 @dataclass(frozen=True)
@@ -26,23 +34,37 @@ class Collection:
         return tuple(dict.fromkeys(name for names in by_protocol.values() for name in names))
 
 
-def read(folders: Sequence[Path]) -> Collection:
-    """Read every run in and below ``folders``.
+def read(folders: Sequence[Path], processes: int = 1) -> Collection:
+    """Read every run in and below ``folders``; thousands of them with the help of up to ``processes`` processes.
 
     A run found several times is one run. Raises DataError for a result that cannot be read, and NotConformantError when
     copies of a run have other scores.
     """
-    copies: dict[str, list[tuple[Path, Result]]] = {}
-    left_out = []
+    complete: list[Path] = []
+    left_out: list[Path] = []
     for folder in find(folders):
-        file = folder / RESULT
-        if file.exists():
-            result = record.read(file)
-            copies.setdefault(result.run_id, []).append((folder, result))
-        else:
-            left_out.append(summarize(folder))
+        (complete if (folder / RESULT).exists() else left_out).append(folder)
+    copies: dict[str, list[tuple[Path, Result]]] = {}
+    for folder, result in zip(complete, _results(complete, processes), strict=True):
+        copies.setdefault(result.run_id, []).append((folder, result))
     found = {run_id: same[0][0] for run_id, same in copies.items()}
-    return Collection(tuple(_one_of(same) for same in copies.values()), tuple(left_out), found)
+    return Collection(tuple(map(_one_of, copies.values())), tuple(map(summarize, left_out)), found)
+
+
+def _results(folders: Sequence[Path], processes: int) -> Iterator[Result]:
+    files = [folder / RESULT for folder in folders]
+    if processes == 1 or len(files) < _MANY:
+        yield from map(record.read, files)
+        return
+    context = get_context("spawn")  # fork copies locks of threads that it does not copy
+    with ProcessPoolExecutor(min(processes, _MOST), context, initializer=_prepare_process) as pool:
+        yield from pool.map(record.read, files, chunksize=_CHUNK)
+
+
+def _prepare_process() -> None:
+    """Leave Ctrl-C to the main process, and let Python's collector rest: records hold no cycles."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
 
 
 def _one_of(copies: list[tuple[Path, Result]]) -> Result:

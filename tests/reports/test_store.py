@@ -47,3 +47,25 @@ def test_a_result_that_cannot_be_read_is_an_error_not_a_gap(make_result, save_re
     (folder / "result.json").write_text("{")
     with pytest.raises(DataError, match=folder.name):
         store.read([tmp_path])
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    monkeypatch.setattr(store, "_MANY", 4)
+    monkeypatch.setattr(store, "_CHUNK", 2)
+
+
+def test_several_processes_read_what_one_reads(few_are_many, make_result, save_result, tmp_path):
+    for seed in range(5):
+        save_result(make_result(seed=seed))
+    alone, shared = store.read([tmp_path]), store.read([tmp_path], processes=2)
+    assert len(shared.results) == 5
+    assert shared == alone
+    assert all(result.confusion is result.last.confusion is result.best.confusion for result in shared.results)
+
+
+def test_several_processes_name_the_result_that_cannot_be_read(few_are_many, make_result, save_result, tmp_path):
+    folders = [save_result(make_result(seed=seed)) for seed in range(5)]
+    (folders[3] / "result.json").write_text("{")
+    with pytest.raises(DataError, match=folders[3].name):
+        store.read([tmp_path], processes=2)

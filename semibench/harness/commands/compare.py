@@ -88,6 +88,7 @@ def command(
     """Print one table a protocol of the runs in and below FOLDERS (default: runs)."""
     from semibench import plugins
     from semibench.files import write_text
+    from semibench.harness.cores import usable_cores
     from semibench.plain import message
     from semibench.reports import compare, gate, store
     from semibench.reports.notes import leaving_out
@@ -95,7 +96,7 @@ def command(
     face = plugins.find(plugins.FORMAT, format_name)
     selected = tuple(name.strip() for name in columns.split(",") if name.strip())
     selection = compare.Selection(protocols, selected, sort, baseline, published or unverified, unverified)
-    collection = store.read(folders or (Path("runs"),))
+    collection = store.read(folders or (Path("runs"),), usable_cores())
     comparison = compare.build(collection, selection)
     if hasattr(face, "render_page"):
         text = face.render_page(_page(comparison, collection, sort, output, galleries))
