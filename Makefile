@@ -36,7 +36,7 @@ leaderboard: venv
 	$(BIN)/semibench $(LEADERBOARD) --format html --gallery results/gallery --output docs/leaderboard.html
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=logical --dist=loadfile
 
 lint: venv
 	$(BIN)/ruff format --check .
