@@ -38,11 +38,11 @@ def resized(size: Size, rule: EvaluationRule) -> Size:
     """Return the size at which an image of ``size`` is shown to the predictor: first ``short_side``, then ``multiple_of``.
 
     >>> rule = EvaluationRule(mode="whole", short_side=64, multiple_of=14, select_on="val", report_on="val")
-    >>> resized((32, 48), rule), resized((100, 200), rule)
-    ((70, 98), (98, 196))
+    >>> resized((32, 48), rule), resized((128, 256), rule)
+    ((70, 98), (70, 126))
     """
     height, width = size
-    if rule.short_side is not None and min(size) < rule.short_side:
+    if rule.short_side is not None:
         scale = rule.short_side / min(size)
         height, width = _round(height * scale), _round(width * scale)
     if (unit := rule.multiple_of) is not None:

@@ -27,7 +27,7 @@ class EvaluationRule(Record):
     stride: Size | None = None  # sliding only
     border: Literal["shift", "cut"] = "shift"  # last windows moved inside the image, or cut off at its edge
     average: Literal["probabilities", "logits"] = "probabilities"  # what overlapping windows are summed in
-    short_side: PositiveInt | None = None  # images with a smaller short side are enlarged to it first
+    short_side: PositiveInt | None = None  # pixels to which images are resized first, the other side in proportion
     multiple_of: PositiveInt | None = None  # sides are resized to the nearest multiple first
     classes: Literal["present", "all"] = "present"  # in the mean: those in truth or predictions, or all with absent ones as 0
     checkpoint: Literal["last", "best"] = "last"  # which one ranks

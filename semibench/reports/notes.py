@@ -57,7 +57,7 @@ def _rule(rule: EvaluationRule) -> str:
         border = {"shift": "moved inside", "cut": "cut off"}[rule.border]
         parts = [f"windows of {window}, stride {stride}, {border} at the border, mean of {rule.average}"]
     if rule.short_side is not None:
-        parts.append(f"short side enlarged to {rule.short_side}")
+        parts.append(f"short side resized to {rule.short_side}")
     if rule.multiple_of is not None:
         parts.append(f"sides resized to multiples of {rule.multiple_of}")
     return ", ".join(parts)
