@@ -34,9 +34,9 @@ paragraphs below them all 64. Unlabelled is what the pool has besides the labell
 **Rules.** Whole images are scored at once, sliding windows (height x width) every `stride` pixels; at the border the last ones
 are moved inside the image (`shift`) or cut off (`cut`), and where they overlap, probabilities or logits are averaged. Images
 are first resized to a short side of `short_side`, then to sides of the nearest `multiple_of`. The mean is over the `classes`
-that are `present` in truth or predictions, or over `all`. `checkpoint` says which one ranks; `best` is the best on `select_on` among
-evaluations `every` so many steps. The number is measured on `report_on`. Results share a table only if they share the digest of
-their rule."""
+that are `present` in truth or predictions, or over `all`. `checkpoint` says which one ranks; `best` is the best on `select_on`
+among evaluations `every` so many steps. The number is measured on `report_on`. Results share a table only if they share the
+digest of their rule."""
 
 SHORT = 12  # digits of a digest, as in tables of results
 NAMED = {"aliases": "also called", "used_by": "used by"}

@@ -1,6 +1,6 @@
 """From a configuration to a method with its networks and their weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from semibench import plugins
+from semibench.errors import UsageError
 from semibench.harness.configure import Configuration
 from semibench.hashing import derive_seed
 from semibench.methods.method import Method, Task
@@ -24,14 +25,15 @@ from semibench.protocols.protocol import load
 def build_method(
     configuration: Configuration,
     dataset: Dataset | type[Dataset],
-    weights: Path | None,
+    weights: Mapping[str, Path],
     load_teacher: Callable[[str], nn.Module] | None = None,
 ) -> tuple[Method, list[WeightReport]]:
-    """Build the method of a configuration; say what of a weight file fitted each of its networks.
+    """Build the method of a configuration; say what of its weight files fitted each of its networks.
 
     Initial values are a function of the seed alone, so that methods with the same network start from the same point.
-    A weight file is the network's, or the CLIP's of a method that asks for one. Without ``load_teacher`` untrained networks
-    stand in for teachers and CLIPs: for runs that are opened to predict, not to train.
+    ``weights`` are files by part of the network; that of the part "" is the whole network's, or the CLIP's of a method that
+    asks for one. Without ``load_teacher`` untrained networks stand in for teachers and CLIPs: for runs that are opened to
+    predict, not to train.
     """
     torch.manual_seed(derive_seed(configuration.seed, "initial weights"))
     reports: list[WeightReport] = []
@@ -41,12 +43,18 @@ def build_method(
         network_class = plugins.find_class(plugins.NETWORK, options.pop("name"), Network)
         config = network_class.Config.parse(options, "the options of the network")
         network = network_class(config, len(dataset.class_names))
-        if weights is not None and not isinstance(network.encoder, DenseClip):
-            reports.append(load_weights(network, weights))
+        is_clip = isinstance(network.encoder, DenseClip)
+        if is_clip and "encoder" in weights:
+            raise UsageError(
+                "the encoder of this network is a CLIP, both towers of which are read", "Give its file without 'encoder='."
+            )
+        for part, path in weights.items():
+            if part or not is_clip:
+                reports.append(load_weights(network, path, part))
         return set_norm(network, configuration.recipe.norm)
 
     def load_clip(name: str) -> Clip:
-        clip, report = open_clip_file(name, weights)
+        clip, report = open_clip_file(name, weights.get(""))
         reports.append(report)
         return clip
 

@@ -120,7 +120,7 @@ def _estimate(configuration: Configuration) -> str | None:
     dataset = load(configuration.protocol).dataset_class()
     plain = _with_recipe(configuration, norm="bn") if configuration.recipe.norm == "syncbn" else configuration
     try:  # synchronized layers need as much as plain ones, and refuse to be tried outside of their processes
-        memory = estimate_memory(lambda: build_method(plain, dataset, None)[0], plain.recipe)
+        memory = estimate_memory(lambda: build_method(plain, dataset, {})[0], plain.recipe)
     except (SemibenchError, ValueError):
         return None
     return f": about {_size(memory.total)}" if memory else ""

@@ -39,5 +39,5 @@ def outline(order: Order) -> Outline:
     name = configuration.method.model_dump()["name"]
     trains = plugins.find_class(plugins.METHOD, name, Method).trains
     steps = configuration.recipe.total_steps(labeled, unlabeled) if trains else 0
-    memory = estimate_memory(lambda: build_method(configuration, protocol.dataset_class(), None)[0], configuration.recipe)
+    memory = estimate_memory(lambda: build_method(configuration, protocol.dataset_class(), {})[0], configuration.recipe)
     return Outline(protocol, resolved, labeled, unlabeled, steps, memory, prepared)

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Order:
     request: Request
     data_root: Path | None
     output: Path
-    weights: Path | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)  # files by part of the network; "": the whole of it, or its CLIP
     references: tuple[Path, ...] = ()  # earlier runs to compare the beginning with
 
 
@@ -52,7 +53,7 @@ class Prepared:
     protocol_digest: str
     run_id: str
     folder: RunFolder
-    weights: Path | None
+    weights: Mapping[str, Path]
     teachers: Teachers
     references: tuple[Trajectory, ...] = ()
 
@@ -70,15 +71,17 @@ def prepare(order: Order) -> Prepared:
     dataset = protocol.open(order.data_root)
     partial = configuration.run.partial
     split = protocol.split(dataset, partial=partial)
-    if order.weights is not None and not order.weights.is_file():
-        raise UsageError(f"weight file {order.weights} not found", "Give the path of a file to --weights.")
+    for path in order.weights.values():
+        if not path.is_file():
+            raise UsageError(f"weight file {path} not found", "Give the path of a file to --weights.")
     teachers = Teachers(configuration, protocol, dataset, split)
     read, over = _check_parts(configuration, dataset, split, order.weights, teachers)
     scored = [protocol.evaluated(dataset, subset, partial=partial) for subset in _scored(configuration)]
     for id in (id for ids in (split.labeled, *scored) for id in ids[:1]):
         dataset.pair(id)  # masks that are all of another kind, or not prepared, are found now
     digest = protocol.digest(dataset, partial=partial)
-    files = Files(digest_file(order.weights) if order.weights else None, frozenset(report.sha256 for report in read))
+    named = order.weights.get("")
+    files = Files(digest_file(named) if named else None, frozenset(report.sha256 for report in read))
     deciding = resolved.deciding()
     run_id = identity.run_id(digest, configuration.seed, files, NUMERICS, teachers.records, deciding, over)
     expected = deciding_training(digest, NUMERICS, files.read, teachers.records, deciding, over)
@@ -123,7 +126,7 @@ def _scored(configuration: Configuration) -> tuple[str, str]:
 
 
 def _check_parts(
-    configuration: Configuration, dataset: Dataset, split: Split, weights: Path | None, teachers: Teachers
+    configuration: Configuration, dataset: Dataset, split: Split, weights: Mapping[str, Path], teachers: Teachers
 ) -> tuple[list[WeightReport], int]:
     """Build each part of a run once: what cannot be built says so now, not after a wait in a queue.
 

@@ -55,7 +55,7 @@ def restore(folder: RunFolder, file: Path) -> Restored:
         raise UsageError(f"{folder.path} is not the folder of a run", "Run 'semibench list runs' to see them.")
     configuration, protocol = _read(folder.config)
     content = checkpoint.load(file)
-    method, _ = build_method(configuration, protocol.dataset_class(), weights=None)
+    method, _ = build_method(configuration, protocol.dataset_class(), weights={})
     try:
         method.load_state_dict(content["method"])
         step = int(content["step"])

@@ -18,9 +18,9 @@ Deviations
 - Cityscapes weighs each image by its mean confidence for any number of images; the reference is right for one a GPU alone.
 - Published recipes cut a batch into as many parts as the reference has GPUs, so that means are over the same images; batch
   statistics on Cityscapes are those of a part. That fits a GPU of 24 GB; ``recipe.accumulation = 1`` is faster on a larger one.
-- Cityscapes: 83,760 steps, there rounded up to whole epochs; its convolutional encoder starts at random, there from ImageNet
-  weights, since the one file of weights is the CLIP's: a rate of 5e-6 hardly moves it, and the published row is out of reach.
-  VOC, as UniMatch, has up to one step an epoch less.
+- Cityscapes: 83,760 steps, there rounded up to whole epochs; its convolutional encoder starts from the file that
+  ``--weights conv_encoder=FILE`` names, there OpenMMLab's ``resnet101_v1c`` of ImageNet. Without one it starts at random, a
+  rate of 5e-6 hardly moves it, and the published row is out of reach. VOC, as UniMatch, has up to one step an epoch less.
 - The code departs from the paper's overview, which has class definitions on the input of all: on VOC guidance alone has them,
   on COCO and ADE20K nothing, on Cityscapes the decoder their mean. There it has a plain cross-entropy, where UniMatch mines.
 - The reference decays no norm or bias less than other tensors, though its configuration seems to: nor do the recipes here.

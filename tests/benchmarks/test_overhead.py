@@ -52,7 +52,7 @@ def in_memory(source: BatchSource) -> list[Batch]:
 
 
 def new_method(dataset: Dataset) -> Method:
-    method, _ = build_method(CONFIGURATION, dataset, weights=None)
+    method, _ = build_method(CONFIGURATION, dataset, weights={})
     return method.train()
 
 

@@ -12,5 +12,5 @@ def test_a_method_is_told_the_name_of_the_data_set_not_of_the_protocol(monkeypat
     build = Supervised.__init__
     monkeypatch.setattr(Supervised, "__init__", lambda self, config, task: (told.append(task), build(self, config, task))[1])
     protocol = load("shapes-48")
-    build_method(resolve(Request("supervised", protocol)).configuration, protocol.dataset_class(), weights=None)
+    build_method(resolve(Request("supervised", protocol)).configuration, protocol.dataset_class(), weights={})
     assert [task.dataset for task in told] == ["shapes"]

@@ -20,7 +20,7 @@ def configure(method: str, *settings: str) -> Configuration:
 
 
 def build(configuration: Configuration) -> Method:
-    return build_method(configuration, SHAPES.dataset_class(), None)[0]
+    return build_method(configuration, SHAPES.dataset_class(), {})[0]
 
 
 def estimate(configuration: Configuration) -> Memory | None:

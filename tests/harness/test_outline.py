@@ -78,7 +78,7 @@ def test_a_division_that_is_named_wins_over_the_usual_one() -> None:
 def test_semivl_takes_the_usual_clip_where_the_protocol_s_encoder_is_none(protocol: str) -> None:
     resolved = resolve(Request("semivl", load(protocol), division="controlled"))
     with FakeTensorMode(allow_non_fake_inputs=True):
-        method, _ = build_method(resolved.configuration, load(protocol).dataset_class(), weights=None)
+        method, _ = build_method(resolved.configuration, load(protocol).dataset_class(), weights={})
     assert isinstance(method, SemiVL)
     assert method.network.clip_name == "ViT-B-16"
     assert resolved.origins["division"] == "semivl cannot take the protocol's encoder"

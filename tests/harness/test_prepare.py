@@ -14,7 +14,8 @@ from semibench.protocols.protocol import load
 
 
 def order(output: Path, *settings: str, protocol: str = "shapes-16", weights: Path | None = None) -> Prepared:
-    return prepare(Order(Request("fixmatch", load(protocol), settings=settings), None, output, weights))
+    files = {"": weights} if weights else {}
+    return prepare(Order(Request("fixmatch", load(protocol), settings=settings), None, output, files))
 
 
 @pytest.mark.parametrize(

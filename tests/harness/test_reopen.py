@@ -28,7 +28,7 @@ def begin(tmp_path: Path) -> Callable[..., Begun]:
         folder = RunFolder(tmp_path / "runs" / "shapes-16" / "fixmatch" / "abc")
         resolved = resolve(Request("fixmatch", load("shapes-16"), seed, settings=SMALL + settings))
         folder.write_config(resolved.to_toml(), "0" * 64)
-        method, _ = build_method(resolved.configuration, load("shapes-16").dataset_class(), weights=None)
+        method, _ = build_method(resolved.configuration, load("shapes-16").dataset_class(), weights={})
         checkpoint.save(folder.best, {"step": 3, "method": method.state_dict()})
         with torch.no_grad():
             for parameter in method.parameters():

@@ -31,7 +31,7 @@ def teach(tmp_path: Path) -> Teach:
         folder = RunFolder(tmp_path / "teachers" / name)
         resolved = resolve(Request(method, load(protocol), seed, settings=SMALL + settings))
         folder.write_config(resolved.to_toml(), f"{seed:064x}")
-        built, _ = build_method(resolved.configuration, load(protocol).dataset_class(), weights=None)
+        built, _ = build_method(resolved.configuration, load(protocol).dataset_class(), weights={})
         checkpoint.save(folder.last, {"step": 7, "method": built.state_dict()})
         with torch.no_grad():
             next(built.parameters()).add_(1)
@@ -80,7 +80,7 @@ def test_a_run_without_teachers_has_the_id_that_it_had(tmp_path: Path) -> None:
 
 def test_the_student_starts_from_the_same_values_whoever_teaches(teach: Teach) -> None:
     def start(prepared: Prepared) -> dict[str, torch.Tensor]:
-        method, _ = build_method(prepared.configuration, prepared.dataset, None, prepared.teachers.load)
+        method, _ = build_method(prepared.configuration, prepared.dataset, {}, prepared.teachers.load)
         return next(iter(method.predictors().values())).state_dict()
 
     alone = start(prepare(Order(Request("supervised", load("shapes-16"), settings=SMALL), None, Path("unused"))))

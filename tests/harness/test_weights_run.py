@@ -11,6 +11,7 @@ from torch import Tensor
 
 from semibench.harness.cli import main
 from semibench.hashing import digest_file, digest_ids
+from semibench.methods.networks._encoders import build_contour_encoder
 from semibench.methods.networks._tiny import TinyEncoder
 from semibench.protocols.protocol import load
 
@@ -103,3 +104,60 @@ def test_another_list_than_the_official_one_is_refused_with_both_digests(call: C
     expected = load("camvid-37@hash0").subsets["train"]
     assert f"means {expected.count} with {expected.sha256[:12]}" in errors
     assert not (tmp_path / "runs").exists()
+
+
+# A file for one part of the network.
+
+GUIDED = ["run", "--method", "semivl", "--protocol", "shapes-16", "--quiet", "--set", "network.conv_encoder=resnet18"]
+GUIDED += ["--set", "network.channels=16", "--set", "network.rates=[1]"]
+
+
+def contours(path: Path, shift: float = 0.0) -> Path:
+    encoder, _ = build_contour_encoder("resnet18")
+    save_file({name: tensor + shift for name, tensor in encoder.state_dict().items() if tensor.is_floating_point()}, path)
+    return path
+
+
+def test_a_part_has_a_file_of_its_own_beside_the_clip(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = contours(tmp_path / "resnet18.safetensors")
+    settings = [word for setting in SMALL[:-2] for word in ("--set", setting)]
+    with pytest.raises(SystemExit) as done:
+        main([*GUIDED, *settings, "--weights", f"conv_encoder={file}", "--output", str(tmp_path / "runs")])
+    assert not done.value.code, capsys.readouterr().err
+    (path,) = tmp_path.glob("runs/*/*/*/result.json")
+    weights = {each["name"]: each for each in json.loads(path.read_text())["weights"]}
+    assert set(weights) == {"resnet18.safetensors", "tiny_clip.safetensors"}
+    own = weights["resnet18.safetensors"]
+    assert (own["sha256"], own["missing"], own["unexpected"]) == (digest_file(file), [], [])
+    with pytest.raises(SystemExit) as checked:
+        main(["check-results", str(tmp_path / "runs")])
+    assert not checked.value.code, capsys.readouterr().out
+
+
+def test_the_file_of_a_part_is_part_of_the_identity(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ids = set()
+    for shift in (1.0, 2.0, None):
+        path = contours(tmp_path / "resnet18.safetensors", shift or 0.0)
+        with pytest.raises(SystemExit):
+            main([*GUIDED, "--dry-run", *([] if shift is None else ["--weights", f"conv_encoder={path}"])])
+        ids.add(capsys.readouterr().out.split()[1])
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["encoder={}"], "the encoder of this network is a CLIP"),
+        (["conv_encoder={}", "conv_encoder={}"], "two files for one part of the network"),
+        (["tail={}"], "part of the network 'tail' not found"),
+    ],
+    ids=["encoder", "twice", "unknown"],
+)
+def test_files_that_have_no_place_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, files: list[str], message: str
+) -> None:
+    path = contours(tmp_path / "resnet18.safetensors")
+    with pytest.raises(SystemExit) as done:
+        main([*GUIDED, "--dry-run", *(word for file in files for word in ("--weights", file.format(path)))])
+    assert done.value.code == 2
+    assert message in capsys.readouterr().err

@@ -34,7 +34,7 @@ def build(protocol: str, *settings: str) -> Built:
     loaded = load(protocol)
     configuration = resolve(Request("semivl", loaded, settings=settings)).configuration
     with FakeTensorMode(allow_non_fake_inputs=True):
-        method, _ = build_method(configuration, loaded.dataset_class(), weights=None)
+        method, _ = build_method(configuration, loaded.dataset_class(), weights={})
         optimizer = build_optimizer(method, configuration.recipe.optimizer)
     assert isinstance(method, SemiVL)
     stepped = [parameter for group in optimizer.param_groups for parameter in group["params"]]

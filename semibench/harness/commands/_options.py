@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -21,9 +21,6 @@ data_root = click.option(
     type=click.Path(path_type=Path),
     help="The data set's folder, or its parent.",
 )
-weights = click.option(
-    "--weights", type=click.Path(path_type=Path), help="Pretrained weights of the network (.safetensors or a tensor-only .pth)."
-)
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 checkpoint = click.option(
@@ -35,6 +32,34 @@ device = click.option("--device", default="auto", show_default=True, help="auto,
 rule = click.option("--rule", help="Evaluation rule of the data set; see 'semibench protocol show'.  [default: the protocol's]")
 partial = click.option(
     "--partial", is_flag=True, help="Use what is on disk of the protocol's lists; the result is custom and has another digest."
+)
+
+
+class WeightFile(click.ParamType[tuple[str, Path]]):
+    """A file of weights, after the part of the network that it is for and ``=``, or alone: ("", path)."""
+
+    name = "[PART=]FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        """Return the part and the path of a text."""
+        part, equals, path = str(value).partition("=")
+        return (part, Path(path)) if equals and part.isidentifier() else ("", Path(value))
+
+
+def _one_file_each(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, Path], ...]) -> Mapping[str, Path]:
+    files = dict(value)
+    if len(files) < len(value):
+        raise click.BadParameter("two files for one part of the network", ctx, param)
+    return files
+
+
+weights = click.option(
+    "--weights",
+    multiple=True,
+    type=WeightFile(),
+    callback=_one_file_each,
+    help="Pretrained weights of the network, or of the CLIP under it (.safetensors or a tensor-only .pth); PART=FILE fills one "
+    "part of the network, such as conv_encoder. May be given several times.",
 )
 
 

@@ -1,6 +1,7 @@
 """semibench run: train a method on a protocol, score it, measure it, record it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 def command(
     settings: tuple[str, ...],
     data_root: Path | None,
-    weights: Path | None,
+    weights: Mapping[str, Path],
     output: Path,
     engine: str | None,
     device: str | None,

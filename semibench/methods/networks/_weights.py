@@ -1,10 +1,10 @@
 """Load a weight file into a network, and say what of it fitted.
 
-Names of timm, torchvision and semibench itself are understood. Files are data: opening one never runs code.
+Names of timm, torchvision, OpenMMLab and semibench itself are understood. Files are data: opening one never runs code.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # what a file holds is known only after looking
@@ -14,10 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from semibench.errors import DataError
+from semibench.errors import DataError, unknown
 from semibench.hashing import digest_file
 from semibench.methods.networks import _torchscript
-from semibench.methods.networks._torchvision import to_timm
+from semibench.methods.networks._timm_names import to_timm
 from semibench.methods.networks.base import Network
 
 Tensors = Mapping[str, Tensor]
@@ -39,17 +39,22 @@ class WeightReport:
     trained_on: str | None = None  # what it learnt from, where that is known
 
 
-def load_weights(network: Network, path: Path) -> WeightReport:
+def load_weights(network: Network, path: Path, part: str = "") -> WeightReport:
     """Load a ``.safetensors`` file, or a file of ``torch.save`` that holds tensors alone, into ``network`` in place.
 
-    A file of an encoder fills the encoder, and the decoder is not missing then; a file of a whole network fills all.
-    Raises DataError when the file cannot be read, needs code to be opened, or fits nowhere.
+    A file of an encoder fills the encoder, and the decoder is not missing then; a file of a whole network fills all. With
+    ``part``, the name of a module of the network, the file is that module's. Raises UsageError when there is no such part,
+    DataError when the file cannot be read, needs code to be opened, or fits nowhere.
     """
+    parts = dict(network.named_children())
+    if part and part not in parts:
+        raise unknown("part of the network", part, parts, "Give --weights PART=FILE, or FILE alone for the network.")
     stored = read_tensors(path)
     own = _without_counters(network.state_dict())
-    reading = _best_reading(stored, own)
+    inside = part or "encoder"
+    reading = _best_reading(stored, own, [*([] if part else [_of_network]), *_readings_of(inside)])
     fitting = _fitting(stored, own, reading)
-    expected = [name for name in own if reading is _of_network or name.startswith("encoder.")]
+    expected = [name for name in own if reading is _of_network or name.startswith(f"{inside}.")]
     report = WeightReport(
         name=path.name,
         sha256=digest_file(path),
@@ -60,7 +65,7 @@ def load_weights(network: Network, path: Path) -> WeightReport:
     if not fitting:
         raise DataError(
             f"weight file {path.name} fits nowhere: it has {_some(report.unexpected)}, the network has {_some(report.missing)}",
-            "Give weights of the network's encoder, or set network.encoder to that of the file.",
+            f"Give weights of the network's {inside}, or set network.{inside} to that of the file.",
         )
     network.load_state_dict(fitting, strict=False)
     return report
@@ -125,21 +130,18 @@ def _of_network(name: str) -> str:
     return name
 
 
-def _of_encoder(name: str) -> str:
-    return f"encoder.{name}"
+def _readings_of(part: str) -> list[Reading]:
+    """Return how a file of a part alone may name its tensors."""
+    return [lambda name: f"{part}.{name}", lambda name: f"{part}.{to_timm(name)}"]
 
 
-def _of_torchvision(name: str) -> str:
-    return f"encoder.{to_timm(name)}"
-
-
-def _best_reading(stored: Tensors, own: Tensors) -> Reading:
-    """Return the reading by which most tensors fit; among equals, most names."""
+def _best_reading(stored: Tensors, own: Tensors, readings: Sequence[Reading]) -> Reading:
+    """Return the one of ``readings`` by which most tensors fit; among equals, most names."""
 
     def success(reading: Reading) -> tuple[int, int]:
         return len(_fitting(stored, own, reading)), sum(reading(name) in own for name in stored)
 
-    return max((_of_network, _of_encoder, _of_torchvision), key=success)
+    return max(readings, key=success)
 
 
 def _fitting(stored: Tensors, own: Tensors, reading: Reading) -> dict[str, Tensor]:

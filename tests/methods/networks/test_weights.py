@@ -7,10 +7,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet18
 
-from semibench.errors import DataError
+from semibench.errors import DataError, UsageError
 from semibench.hashing import digest_file
 from semibench.methods.networks._weights import load_weights
 from semibench.methods.networks.deeplabv3plus import DeepLabV3Plus
+from semibench.methods.networks.vlg import Vlg
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "weights" / "mobilenet_v2_imagenet_from_coral_qat.pth"
 
@@ -176,3 +177,42 @@ def test_a_file_without_named_tensors_is_refused(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"absent\.pth not found"):
         load_weights(build(), tmp_path / "absent.pth")
+
+
+# A file for one part.
+
+
+def build_with_contours(seed: int = 0) -> Vlg:
+    torch.manual_seed(seed)
+    return Vlg(Vlg.Config(encoder="tiny", conv_encoder="resnet18d", channels=16, rates=(1,)), n_classes=3)
+
+
+def of_openmmlab(name: str) -> str:
+    return name.replace("bn1.", "stem.7.", 1) if name.startswith("bn1.") else name.replace("conv1.", "stem.", 1)
+
+
+@pytest.mark.parametrize("rename", [str, of_openmmlab], ids=["timm", "openmmlab"])
+def test_a_file_of_a_part_fills_that_part_alone(tmp_path, rename):
+    source, network, untouched = build_with_contours(seed=1), build_with_contours(), build_with_contours()
+    stem = {name for name in source.conv_encoder.state_dict() if not name.startswith("layer")}
+    stored = {rename(name) if name in stem else name: tensor for name, tensor in source.conv_encoder.state_dict().items()}
+    torch.save(stored | {"fc.weight": torch.zeros(2)}, tmp_path / "resnet.pth")
+    report = load_weights(network, tmp_path / "resnet.pth", "conv_encoder")
+    assert agree(network.conv_encoder, source.conv_encoder)
+    assert agree(network.encoder, untouched.encoder)
+    assert agree(network.decoder, untouched.decoder)
+    found = (report.matched, report.missing, report.unexpected)
+    assert found == (len(real_tensors(source.conv_encoder)), (), ("fc.weight",))
+
+
+def test_what_of_a_part_is_not_in_its_file_is_missing(tmp_path):
+    network = build_with_contours()
+    torch.save({"bn1.weight": torch.zeros(64)}, tmp_path / "resnet.pth")
+    report = load_weights(network, tmp_path / "resnet.pth", "conv_encoder")
+    own = {f"conv_encoder.{name}" for name in real_tensors(network.conv_encoder)}
+    assert set(report.missing) == own - {"conv_encoder.bn1.weight"}
+
+
+def test_a_part_that_the_network_lacks_is_refused_with_those_it_has(tmp_path):
+    with pytest.raises(UsageError, match="part of the network 'conv_encoder' not found; nearest: encoder"):
+        load_weights(build(), tmp_path / "resnet.pth", "conv_encoder")

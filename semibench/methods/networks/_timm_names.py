@@ -1,4 +1,4 @@
-"""Names of torchvision's mobilenet_v2 in terms of timm's mobilenetv2_100; the ResNets of both agree in theirs."""
+"""Names of other libraries' tensors in terms of timm's; torchvision's ResNets agree with timm's in theirs."""
 
 import re
 from bisect import bisect_left
@@ -11,11 +11,15 @@ _OTHER_BLOCKS = {"0.0": "conv_pw", "0.1": "bn1", "1.0": "conv_dw", "1.1": "bn2",
 
 
 def to_timm(name: str) -> str:
-    """Return timm's name of a tensor of torchvision's mobilenet_v2; other names stay as they are.
+    """Return timm's name of a tensor of torchvision's mobilenet_v2, or of the stem of OpenMMLab's ResNetV1c.
 
-    >>> to_timm("features.3.conv.1.0.weight")
-    'blocks.1.1.conv_dw.weight'
+    Other names stay as they are.
+
+    >>> to_timm("features.3.conv.1.0.weight"), to_timm("stem.3.weight"), to_timm("stem.7.bias")
+    ('blocks.1.1.conv_dw.weight', 'conv1.3.weight', 'bn1.bias')
     """
+    if name.startswith("stem."):
+        return re.sub(r"^stem\.", "conv1.", re.sub(r"^stem\.7\.", "bn1.", name))
     parts = re.fullmatch(r"features\.(\d+)\.(?:conv\.)?([\d.]+)\.(\w+)", name)
     if parts is None:
         return name
