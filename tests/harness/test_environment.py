@@ -82,4 +82,5 @@ def test_the_machine_of_a_run_is_its_gpu_or_its_processor(monkeypatch: pytest.Mo
 
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "_PACKAGES", ("torch", "no-such-package"))
+    monkeypatch.delitem(sys.modules, "detectron2", raising=False)  # whose version is told where another test has loaded it
     assert environment.versions().keys() == {"python", "torch"}
