@@ -38,7 +38,7 @@ OVER_IMAGES = ("image_difference", "image_p")
 
 @dataclass(frozen=True)
 class Against:
-    """One row against the baseline's; fractions in [-1, 1], None where too few seeds are common to both."""
+    """One row against the baseline's; fractions in [-1, 1], None where too few seeds, or partitions, are common to both."""
 
     pairs: int
     mean: float | None
@@ -46,8 +46,8 @@ class Against:
     high: float | None
     std: float | None  # of the differences
     p: float | None  # after Holm, over the rows of the table
-    images: Difference | None  # None where the counts per image of a run are not there; its p as above
-    step_time: float | None  # seconds per step over those of the baseline
+    images: Difference | None = None  # None where the counts per image of a run are not there; its p as above
+    step_time: float | None = None  # seconds per step over those of the baseline
 
 
 def compare(groups: Sequence[Group], method: str, images: Images | None = None) -> list[Against]:
@@ -56,9 +56,35 @@ def compare(groups: Sequence[Group], method: str, images: Images | None = None) 
     Without the counts per image in ``images``, nothing is said about other images.
     """
     opponents = [_opponent(one, groups, method) for one in groups]
-    found = _over_seeds(groups, opponents)
-    adjusted = holm(found.p)
     over_images = _over_images(groups, opponents, images or Images({}))
+    times = [None if other is None else _step_time(one, groups[other]) for one, other in zip(groups, opponents, strict=True)]
+    found = _against(_over_seeds(groups, opponents))
+    return [replace(one, images=images, step_time=time) for one, images, time in zip(found, over_images, times, strict=True)]
+
+
+def compare_over_partitions(
+    rows: Sequence[Sequence[Group]], partitions: Sequence[Sequence[Group]], method: str
+) -> list[Against]:
+    """Return each of ``rows``, the groups of a configuration on several partitions, against ``method`` on the same ones.
+
+    ``partitions`` are all groups of each. What is paired is a partition: the mean difference over its common seeds.
+    """
+    places = {one.first.run_id: place for place, groups in enumerate(partitions) for one in groups}
+    means = {
+        one.first.run_id: against.mean
+        for groups in partitions
+        for one, against in zip(groups, compare(groups, method), strict=True)
+    }
+    differences = np.full((len(rows), len(partitions)), np.nan)
+    for row, groups in zip(differences, rows, strict=True):
+        for run_id in (one.first.run_id for one in groups):
+            row[places[run_id]] = np.nan if means[run_id] is None else means[run_id]
+    return _against(student(differences))
+
+
+def _against(found: Estimate) -> list[Against]:
+    """Return the rows of an estimate of paired differences, with p-values after Holm."""
+    adjusted = holm(found.p)
     return [
         Against(
             pairs=int(found.n[row]),
@@ -67,10 +93,8 @@ def compare(groups: Sequence[Group], method: str, images: Images | None = None) 
             high=_present(found.high[row]),
             std=_present(found.std[row]),
             p=_present(adjusted[row]),
-            images=over_images[row],
-            step_time=None if opponent is None else _step_time(groups[row], groups[opponent]),
         )
-        for row, opponent in enumerate(opponents)
+        for row in range(len(found.n))
     ]
 
 
@@ -83,8 +107,8 @@ def _over_seeds(groups: Sequence[Group], opponents: Sequence[int | None]) -> Est
     return student(differences)
 
 
-def columns(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> Mapping[str, ColumnKind]:
-    """Return the columns ``KEYS`` of the table of ``groups``, which were ``compared`` with ``method``."""
+def columns(groups: Sequence[Group], method: str, compared: Sequence[Against], over: str = "seeds") -> Mapping[str, ColumnKind]:
+    """Return the columns ``KEYS`` of the table of ``groups``, which were ``compared`` with ``method`` over ``over``."""
     found = {one.first.run_id: against for one, against in zip(groups, compared, strict=True)}
 
     def column(
@@ -96,10 +120,10 @@ def columns(groups: Sequence[Group], method: str, compared: Sequence[Against]) -
     return {
         "difference": column(f"vs {method} (points)", _points, lambda one: (one.mean,), "difference"),
         "interval": column(
-            f"{interval} seeds", _interval, lambda one: (one.low, one.high), "difference_low", "difference_high"
+            f"{interval} {over}", _interval, lambda one: (one.low, one.high), "difference_low", "difference_high"
         ),
         "pairs": column("Pairs", lambda pairs: str(pairs) if pairs else MISSING, lambda one: (one.pairs,), "pairs"),
-        "p": column("p over seeds", _probability, lambda one: (one.p,), "p", descends=False),
+        "p": column(f"p over {over}", _probability, lambda one: (one.p,), "p", descends=False),
         "image_difference": column(
             f"{interval} images", _interval, _image_interval, "image_difference_low", "image_difference_high"
         ),
@@ -118,13 +142,7 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
         f"p over seeds: paired t-test, after Holm over {len(tested)} of them. Both are about training again, on the same "
         "images."
     )
-    undecided = [name for name, against in rows if 0 < against.pairs < MIN_SEEDS]
-    if undecided:
-        yield f"Fewer than {MIN_SEEDS} seeds in common with {method} decide nothing: {', '.join(undecided)}."
-    tied = [name for name, p in tested if p > LEVEL]
-    if tied:
-        yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
-    yield _detectable(compared, method)
+    yield from _decided(rows, method, "seeds")
     yield from _image_notes([(name, against.images) for name, against in rows if against.images], method)
     yield (
         f"Time/step: training time of a step, waiting for data included, over that of {method} with the same seeds; only where "
@@ -132,16 +150,37 @@ def notes(groups: Sequence[Group], method: str, compared: Sequence[Against]) -> 
     )
 
 
-def _detectable(compared: Sequence[Against], method: str) -> str:
+def notes_over_partitions(rows: Sequence[tuple[str, Against]], method: str) -> Iterator[str]:
+    """Yield what the columns mean in a table of named rows over partitions, and which rows they do not tell apart."""
+    tested = sum(against.p is not None for _, against in rows)
+    yield (
+        f"vs {method}: as in the table of each partition, paired by partition: the mean over partitions of the mean difference "
+        f"over a partition's common seeds, with Student's interval. p over partitions: paired t-test, after Holm over {tested} "
+        "of them. Both are about other labelled images of the same pool."
+    )
+    yield from _decided(rows, method, "partitions")
+
+
+def _decided(rows: Sequence[tuple[str, Against]], method: str, over: str) -> Iterator[str]:
+    undecided = [name for name, against in rows if 0 < against.pairs < MIN_SEEDS]
+    if undecided:
+        yield f"Fewer than {MIN_SEEDS} {over} in common with {method} decide nothing: {', '.join(undecided)}."
+    tied = [name for name, against in rows if against.p is not None and against.p > LEVEL]
+    if tied:
+        yield f"Not separable from {method} at the {100 * LEVEL:.0f} % level: {', '.join(tied)}."
+    yield _detectable([against for _, against in rows], method, over)
+
+
+def _detectable(compared: Sequence[Against], method: str, over: str) -> str:
     """Return the smallest detectable differences: a row that varies much, pooled with others, would hide what they can tell."""
     if all(against.std is None for against in compared):
-        return f"No difference from {method} can be called detectable: no other row has {MIN_SEEDS} seeds in common with it."
+        return f"No difference from {method} can be called detectable: no other row has {MIN_SEEDS} {over} in common with it."
     sizes = [100 * smallest_detectable(against.std, against.pairs) for against in compared if against.std]
     if not sizes:
         return f"No smallest detectable difference from {method}: the paired differences are the same with every seed."
     ends = dict.fromkeys(f"{size:.2f}" for size in (min(sizes), max(sizes)))
     return (
-        f"Smallest detectable difference from {method}: {' to '.join(ends)} points, by the deviation and the common seeds "
+        f"Smallest detectable difference from {method}: {' to '.join(ends)} points, by the deviation and the common {over} "
         f"of each row, found with {100 * POWER:.0f} % probability before Holm."
     )
 

@@ -61,7 +61,7 @@ def build(collection: Collection, selection: Selection) -> Comparison:
         raise unknown("method", selection.baseline, methods, "Only a method with a complete run can be the baseline.")
     by_protocol = [list(groups) for _, groups in groupby(group(chosen.results), lambda one: one.first.protocol)]
     sections = [_table(groups, chosen, selection) for groups in by_protocol]
-    over_partitions = partitions.tables(by_protocol)
+    over_partitions = partitions.tables(by_protocol, selection.baseline)
     tables = (*(table for table, _ in sections), *over_partitions)
     rows = (*(tuple(ordered) for _, ordered in sections), *(() for _ in over_partitions))
     shown = {table.title for table in tables}
@@ -110,7 +110,7 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
     ordered = _sorted(groups, kinds[selection.sort])
     compared = [compared[groups.index(one)] for one in ordered] if method else []
     keys = [part for key in _keys(ordered, selection, compared) for part in of_classes.get(key, (key,))]
-    cells = [_emphasized(key, [_cell(kinds[key], one) for one in ordered]) for key in keys]
+    cells = [_emphasized(key, [kinds[key].cell(one) for one in ordered]) for key in keys]
     first = ordered[0].first
     statistics = (
         *score_columns.notes(keys, ordered[0]),
@@ -166,11 +166,6 @@ def _keys(groups: Sequence[Group], selection: Selection, compared: Sequence[Agai
         if is_needed and key not in keys:
             keys.insert(keys.index(predecessor) + 1 if predecessor in keys else len(keys), key)
     return keys
-
-
-def _cell(kind: ColumnKind, one: Group) -> Cell:
-    raw = kind.raw(one)
-    return Cell(kind.show(*raw), tuple(raw))
 
 
 def _emphasized(key: str, cells: list[Cell]) -> list[Cell]:

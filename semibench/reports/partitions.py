@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from semibench.protocols import names
+from semibench.reports import aggregate, baseline
 from semibench.reports.aggregate import Group, spread
 from semibench.reports.columns import MISSING, percent
 from semibench.reports.efficiency import partition, scoring
@@ -21,16 +22,18 @@ _COLUMNS = (
     Column("partitions", "Partitions", "left", ("partitions", "n_partitions")),
     Column("runs", "Runs", "right", ("runs",)),
     Column("miou", "mIoU (%)", "right", ("miou_mean", "miou_std", "miou_by_partition")),
-    Column("interval", f"{100 * CONFIDENCE:.0f} % over partitions", "right", ("miou_low", "miou_high")),
+    Column("partition_interval", f"{100 * CONFIDENCE:.0f} % over partitions", "right", ("miou_low", "miou_high")),
 )
+
+_COMPARED = ("difference", "interval", "pairs", "p")  # of the columns with a baseline
 
 _Partitioned = tuple[Group, ...]  # one configuration on several partitions, in their order
 
 
-def tables(protocols: Sequence[Sequence[Group]]) -> list[Table]:
+def tables(protocols: Sequence[Sequence[Group]], method: str = "") -> list[Table]:
     """Return a table for each number of labels for which a configuration has results on two hashed partitions or more.
 
-    ``protocols`` are the groups of each protocol.
+    ``protocols`` are the groups of each protocol; with ``method`` rows are compared with it, too, paired by partition.
     """
     kinds: dict[tuple[str, ...], dict[int, Sequence[Group]]] = {}
     for groups in protocols if len(protocols) > 1 else ():
@@ -39,7 +42,7 @@ def tables(protocols: Sequence[Sequence[Group]]) -> list[Table]:
         if seed is not None:
             kinds.setdefault((*scoring(groups[0]), str(labels)), {})[seed] = groups
     found = ((kind, by_seed, list(_rows(by_seed))) for kind, by_seed in sorted(kinds.items()))
-    return [_table(f"{kind[0]}-{kind[-1]}", by_seed, rows) for kind, by_seed, rows in found if rows]
+    return [_table(f"{kind[0]}-{kind[-1]}", by_seed, rows, method) for kind, by_seed, rows in found if rows]
 
 
 def _rows(by_seed: Mapping[int, Sequence[Group]]) -> Iterator[tuple[tuple[int, ...], _Partitioned]]:
@@ -52,8 +55,16 @@ def _rows(by_seed: Mapping[int, Sequence[Group]]) -> Iterator[tuple[tuple[int, .
     yield from sorted(rows, key=lambda row: -spread([one.miou.mean for one in row[1]]).mean)
 
 
-def _table(base: str, by_seed: Mapping[int, Sequence[Group]], rows: Sequence[tuple[tuple[int, ...], _Partitioned]]) -> Table:
-    first = rows[0][1][0].first
+def _table(
+    base: str, by_seed: Mapping[int, Sequence[Group]], rows: Sequence[tuple[tuple[int, ...], _Partitioned]], method: str
+) -> Table:
+    ones = [groups[0] for _, groups in rows]  # that stand for their rows
+    compared = (
+        baseline.compare_over_partitions([groups for _, groups in rows], list(by_seed.values()), method) if method else []
+    )
+    kinds = baseline.columns(ones, method, compared, "partitions") if any(one.pairs for one in compared) else {}
+    keys = [key for key in _COMPARED if key in kinds]
+    first = ones[0].first
     labels: Counter[tuple[str, ...]] = Counter(groups[0].label[1:] for _, groups in rows)
     shown = ", ".join(groups[0].first.protocol for _, groups in sorted(by_seed.items()))
     return Table(
@@ -63,12 +74,16 @@ def _table(base: str, by_seed: Mapping[int, Sequence[Group]], rows: Sequence[tup
             "dataset": first.dataset,
             "synthetic": first.synthetic,
         },
-        columns=_COLUMNS,
-        rows=tuple(_cells(seeds, groups, _config(groups[0], labels)) for seeds, groups in rows),
+        columns=(*_COLUMNS, *(Column(key, kinds[key].header, kinds[key].align, kinds[key].fields) for key in keys)),
+        rows=tuple(
+            (*_cells(seeds, groups, _config(groups[0], labels)), *(kinds[key].cell(groups[0]) for key in keys))
+            for seeds, groups in rows
+        ),
         notes=(
             f"Over {shown}, which differ in the labelled images alone; the table of each says how it was scored.",
             "mIoU: mean over partitions of the mean over seeds ± sample standard deviation over partitions, in percent, with "
             f"Student's interval from {MIN_SEEDS} partitions on. Rows over other partitions are means of other things.",
+            *(baseline.notes_over_partitions(list(zip(aggregate.names(ones), compared, strict=True)), method) if keys else ()),
         ),
     )
 

@@ -28,13 +28,13 @@ def on(make_result):
     return made
 
 
-def _build(results):
-    return build(Collection(tuple(results)), Selection())
+def _build(results, baseline=""):
+    return build(Collection(tuple(results)), Selection(baseline=baseline))
 
 
-def _over(results):
+def _over(results, baseline=""):
     """Return the tables over partitions, each row by the keys of its columns."""
-    tables = [table for table in _build(results).tables if table.title.endswith("over partitions")]
+    tables = [table for table in _build(results, baseline).tables if table.title.endswith("over partitions")]
     return [
         [{column.key: cell for column, cell in zip(table.columns, row, strict=True)} for row in table.rows] for table in tables
     ]
@@ -50,7 +50,7 @@ def test_a_row_is_the_mean_over_partitions_of_the_mean_over_seeds(on):
     means = [np.mean([_iou(right) for right in seeds]) for seeds in hits.values()]
     interval = stats.ttest_1samp(means, 0).confidence_interval(0.95)
     assert row["miou"].raw[:2] == pytest.approx((np.mean(means), np.std(means, ddof=1)))
-    assert row["interval"].raw == pytest.approx((interval.low, interval.high))
+    assert row["partition_interval"].raw == pytest.approx((interval.low, interval.high))
     assert row["partitions"].text == "hash0 hash1 hash2"
     assert row["runs"].text == "6"
 
@@ -58,7 +58,7 @@ def test_a_row_is_the_mean_over_partitions_of_the_mean_over_seeds(on):
 def test_two_partitions_have_a_mean_and_no_interval(on):
     [[row]] = _over([on("shapes-48", 80), on("shapes-48@hash1", 70)])
     assert row["miou"].text == "60.26 ± 9.07"  # 80/120 and 70/130
-    assert row["interval"].text == "\N{EN DASH}"
+    assert row["partition_interval"].text == "\N{EN DASH}"
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,71 @@ def test_every_format_takes_the_table_and_the_gate_leaves_it_out(on, tmp_path):
     rows = gate.read(tmp_path / "then.json")
     assert [row["protocol"] for row in rows] == ["shapes-48", "shapes-48@hash1"]
     assert {verdict.outcome for verdict in gate.judge(rows, comparison.tables, 0)} == {"kept"}
+
+
+# Against a baseline.
+
+NAMES = ("shapes-48", "shapes-48@hash1", "shapes-48@hash2", "shapes-48@hash3")  # the first is hash0
+
+
+def _runs(on, method, hits, **fields):
+    """One run for each partition and seed of ``hits``, a list of seeds' hits for each partition, none for none."""
+    return [
+        on(name, right, method=method, seed=seed, **fields)
+        for name, seeds in zip(NAMES, hits, strict=True)
+        for seed, right in enumerate(seeds)
+    ]
+
+
+def test_rows_are_compared_with_the_baseline_by_partition(on):
+    ours, theirs = [(80, 84), (75,), (78,), (90,)], [(70, 72, 99), (71,), (77,), (80,)]
+    [[row, own]] = _over([*_runs(on, "ours", ours), *_runs(on, "theirs", theirs)], baseline="theirs")
+    pairs = [list(zip(one, other, strict=False)) for one, other in zip(ours, theirs, strict=True)]  # common seeds
+    differences = [np.mean([_iou(one) - _iou(other) for one, other in of_partition]) for of_partition in pairs]
+    test = stats.ttest_1samp(differences, 0)
+    interval = test.confidence_interval(0.95)
+    assert row["difference"].raw == pytest.approx((np.mean(differences),))
+    assert row["interval"].raw == pytest.approx((interval.low, interval.high))
+    assert row["p"].raw == pytest.approx((test.pvalue,))
+    assert row["pairs"].raw == (4,)
+    assert [own[key].raw[0] for key in ("difference", "p", "pairs")] == [None, None, 0]
+
+
+def test_only_common_partitions_are_compared_and_three_are_too_few_for_less(on):
+    runs = [*_runs(on, "ours", [(80,), (75,), (), (90,)]), *_runs(on, "theirs", [(70,), (71,), (77,), ()])]
+    [[row, _]] = _over(runs, baseline="theirs")
+    assert row["pairs"].raw == (2,)
+    assert row["difference"].raw == pytest.approx((np.mean([_iou(80) - _iou(70), _iou(75) - _iou(71)]),))
+    assert row["p"].raw == (None,)
+    (table,) = [table for table in _build(runs, "theirs").tables if table.title.endswith("over partitions")]
+    assert "Fewer than 3 partitions in common with theirs decide nothing: ours." in table.notes
+
+
+def test_tests_of_several_rows_are_adjusted_after_holm(on):
+    base = _runs(on, "base", [(70,), (71,), (72,), (73,)])
+    rows = {"a": [(80,), (83,), (81,), (84,)], "b": [(71,), (73,), (72,), (75,)]}
+    [found] = _over([*base, *(run for name, hits in rows.items() for run in _runs(on, name, hits))], baseline="base")
+    p = {row["method"].text: row["p"].raw[0] for row in found}
+    alone = {
+        name: stats.ttest_rel([_iou(*one) for one in hits], [_iou(hit) for hit in (70, 71, 72, 73)]).pvalue
+        for name, hits in rows.items()
+    }
+    assert alone["a"] < alone["b"]
+    assert p == pytest.approx({"a": 2 * alone["a"], "b": max(alone["b"], 2 * alone["a"]), "base": None})
+
+
+@pytest.mark.parametrize("baseline", ["", "elsewhere"], ids=["none is named", "it is on other partitions"])
+def test_without_a_common_partition_nothing_is_compared(on, baseline):
+    runs = [*_runs(on, "ours", [(80,), (75,), (), ()]), *_runs(on, "elsewhere", [(), (), (70,), (71,)])]
+    [rows] = _over(runs, baseline)
+    assert all("difference" not in row for row in rows)
+
+
+def test_the_order_of_results_changes_no_comparison_and_every_format_shows_it(on, tmp_path):
+    runs = [*_runs(on, "ours", [(80,), (75,), (78,), (90,)]), *_runs(on, "theirs", [(70,), (71,), (77,), (80,)])]
+    comparison = _build(runs, "theirs")
+    assert comparison.tables == _build(runs[::-1], "theirs").tables
+    for face in (json, latex, markdown):
+        assert "p over partitions" in face.render(comparison.tables)
+    assert "difference_low" in csv.render(comparison.tables)
+    assert "p over partitions" in html.render_page(build_page(comparison, {}, "miou", tmp_path))
