@@ -48,7 +48,7 @@ def build_method(
             raise UsageError(
                 "the encoder of this network is a CLIP, both towers of which are read", "Give its file without 'encoder='."
             )
-        for part, path in weights.items():
+        for part, path in sorted(weights.items()):  # the whole first, which parts override
             if part or not is_clip:
                 reports.append(load_weights(network, path, part))
         return set_norm(network, configuration.recipe.norm)

@@ -4,7 +4,6 @@ The data set is opened and its annotations parsed in one process; the others get
 """
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from semibench import workers as pool_workers
 from semibench.errors import DataError
 from semibench.files import replacing
 from semibench.protocols.datasets.base import Dataset
@@ -69,7 +69,7 @@ def _convert_here(chunks: Iterator[list[_Job]]) -> Generator[tuple[int, list[str
 def _convert_in_processes(chunks: Iterator[list[_Job]], workers: int) -> Generator[tuple[int, list[str]]]:
     """Convert with only as many chunks in the air as keep every process busy: jobs may be large."""
     context = multiprocessing.get_context("spawn")  # fork copies locks of threads that it does not copy
-    with ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=pool_workers.begin) as pool:
         running: set[Future[tuple[int, list[str]]]] = set()
         try:
             while True:
@@ -81,11 +81,6 @@ def _convert_in_processes(chunks: Iterator[list[_Job]], workers: int) -> Generat
                     yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the main process, which lets the running chunks end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _convert(jobs: Sequence[_Job]) -> tuple[int, list[str]]:

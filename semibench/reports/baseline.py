@@ -62,23 +62,20 @@ def compare(groups: Sequence[Group], method: str, images: Images | None = None) 
     return [replace(one, images=images, step_time=time) for one, images, time in zip(found, over_images, times, strict=True)]
 
 
-def compare_over_partitions(
-    rows: Sequence[Sequence[Group]], partitions: Sequence[Sequence[Group]], method: str
-) -> list[Against]:
-    """Return each of ``rows``, the groups of a configuration on several partitions, against ``method`` on the same ones.
+def compare_over_partitions(rows: Sequence[Sequence[Group]], method: str) -> list[Against]:
+    """Return each of ``rows``, the groups of a configuration on several partitions, against the row of ``method``.
 
-    ``partitions`` are all groups of each. What is paired is a partition: the mean difference over its common seeds.
+    What is paired is a partition: the mean difference over its common seeds.
     """
-    places = {one.first.run_id: place for place, groups in enumerate(partitions) for one in groups}
-    means = {
-        one.first.run_id: against.mean
-        for groups in partitions
-        for one, against in zip(groups, compare(groups, method), strict=True)
-    }
-    differences = np.full((len(rows), len(partitions)), np.nan)
-    for row, groups in zip(differences, rows, strict=True):
-        for run_id in (one.first.run_id for one in groups):
-            row[places[run_id]] = np.nan if means[run_id] is None else means[run_id]
+    ones = [groups[0] for groups in rows]
+    places = {name: place for place, name in enumerate(sorted({one.first.protocol for groups in rows for one in groups}))}
+    differences = np.full((len(rows), len(places)), np.nan)
+    for row, opponent in enumerate(_opponent(one, ones, method) for one in ones):
+        if opponent is not None and opponent != row:
+            theirs = {one.first.protocol: one for one in rows[opponent]}
+            for one in (one for one in rows[row] if one.first.protocol in theirs):
+                own, other = scores_by_seed([one, theirs[one.first.protocol]])
+                differences[row, places[one.first.protocol]] = student(own - other).mean
     return _against(student(differences))
 
 
@@ -154,9 +151,9 @@ def notes_over_partitions(rows: Sequence[tuple[str, Against]], method: str) -> I
     """Yield what the columns mean in a table of named rows over partitions, and which rows they do not tell apart."""
     tested = sum(against.p is not None for _, against in rows)
     yield (
-        f"vs {method}: as in the table of each partition, paired by partition: the mean over partitions of the mean difference "
-        f"over a partition's common seeds, with Student's interval. p over partitions: paired t-test, after Holm over {tested} "
-        "of them. Both are about other labelled images of the same pool."
+        f"vs {method}: as in the table of each partition, but against one row of this table, paired by partition: the mean "
+        "over common partitions of the mean difference over their common seeds, with Student's interval. p over partitions: "
+        f"paired t-test, after Holm over {tested} of them. Both are about other labelled images of the same pool."
     )
     yield from _decided(rows, method, "partitions")
 
@@ -177,7 +174,7 @@ def _detectable(compared: Sequence[Against], method: str, over: str) -> str:
         return f"No difference from {method} can be called detectable: no other row has {MIN_SEEDS} {over} in common with it."
     sizes = [100 * smallest_detectable(against.std, against.pairs) for against in compared if against.std]
     if not sizes:
-        return f"No smallest detectable difference from {method}: the paired differences are the same with every seed."
+        return f"No smallest detectable difference from {method}: the paired differences are the same for all common {over}."
     ends = dict.fromkeys(f"{size:.2f}" for size in (min(sizes), max(sizes)))
     return (
         f"Smallest detectable difference from {method}: {' to '.join(ends)} points, by the deviation and the common {over} "

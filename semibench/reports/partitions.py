@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from semibench.protocols import names
 from semibench.reports import aggregate, baseline
@@ -22,7 +23,7 @@ _COLUMNS = (
     Column("partitions", "Partitions", "left", ("partitions", "n_partitions")),
     Column("runs", "Runs", "right", ("runs",)),
     Column("miou", "mIoU (%)", "right", ("miou_mean", "miou_std", "miou_by_partition")),
-    Column("partition_interval", f"{100 * CONFIDENCE:.0f} % over partitions", "right", ("miou_low", "miou_high")),
+    Column("partition_interval", f"mIoU, {100 * CONFIDENCE:.0f} % over partitions", "right", ("miou_low", "miou_high")),
 )
 
 _COMPARED = ("difference", "interval", "pairs", "p")  # of the columns with a baseline
@@ -58,14 +59,12 @@ def _rows(by_seed: Mapping[int, Sequence[Group]]) -> Iterator[tuple[tuple[int, .
 def _table(
     base: str, by_seed: Mapping[int, Sequence[Group]], rows: Sequence[tuple[tuple[int, ...], _Partitioned]], method: str
 ) -> Table:
-    ones = [groups[0] for _, groups in rows]  # that stand for their rows
-    compared = (
-        baseline.compare_over_partitions([groups for _, groups in rows], list(by_seed.values()), method) if method else []
-    )
+    labels: Counter[tuple[str, ...]] = Counter(groups[0].label[1:] for _, groups in rows)
+    ones = [replace(groups[0], config=_config(groups[0], labels)) for _, groups in rows]  # that stand for their rows
+    compared = baseline.compare_over_partitions([groups for _, groups in rows], method) if method else []
     kinds = baseline.columns(ones, method, compared, "partitions") if any(one.pairs for one in compared) else {}
     keys = [key for key in _COMPARED if key in kinds]
     first = ones[0].first
-    labels: Counter[tuple[str, ...]] = Counter(groups[0].label[1:] for _, groups in rows)
     shown = ", ".join(groups[0].first.protocol for _, groups in sorted(by_seed.items()))
     return Table(
         title=f"{base} over partitions",
@@ -76,8 +75,8 @@ def _table(
         },
         columns=(*_COLUMNS, *(Column(key, kinds[key].header, kinds[key].align, kinds[key].fields) for key in keys)),
         rows=tuple(
-            (*_cells(seeds, groups, _config(groups[0], labels)), *(kinds[key].cell(groups[0]) for key in keys))
-            for seeds, groups in rows
+            (*_cells(seeds, groups, one.config), *(kinds[key].cell(one) for key in keys))
+            for one, (seeds, groups) in zip(ones, rows, strict=True)
         ),
         notes=(
             f"Over {shown}, which differ in the labelled images alone; the table of each says how it was scored.",

@@ -1,7 +1,6 @@
 """Folders of runs -> results; the JSON files are the only truth."""
 
 import gc
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 
+from semibench import workers
 from semibench.errors import NotConformantError
 from semibench.reports import result as record
 from semibench.reports.listing import RESULT, RunSummary, find, summarize
@@ -62,9 +62,8 @@ def _results(folders: Sequence[Path], processes: int) -> Iterator[Result]:
 
 
 def _prepare_process() -> None:
-    """Leave Ctrl-C to the main process, and let Python's collector rest: records hold no cycles."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.disable()
+    workers.begin()
+    gc.disable()  # records hold no cycles
 
 
 def _one_of(copies: list[tuple[Path, Result]]) -> Result:

@@ -144,6 +144,22 @@ def test_the_file_of_a_part_is_part_of_the_identity(capsys: pytest.CaptureFixtur
     assert len(ids) == 3
 
 
+def test_a_part_overrides_the_whole_in_whatever_order_they_are_given(call: Call, tmp_path: Path) -> None:
+    tensors = encoder_tensors()
+    for name, shift in (("whole", 1), ("part", 2)):
+        save_file({key: tensor + shift for key, tensor in tensors.items()}, tmp_path / f"{name}.safetensors")
+    whole, part = ("--weights", tmp_path / "whole.safetensors"), ("--weights", f"encoder={tmp_path / 'part.safetensors'}")
+    results = []
+    for number, files in enumerate(((*whole, *part), (*part, *whole))):
+        code, errors = call("shapes-16", *files, "--output", tmp_path / str(number))
+        assert code == 0, errors
+        (path,) = (tmp_path / str(number)).glob("*/*/*/result.json")
+        results.append(json.loads(path.read_text()))
+    one, other = ({key: result[key] for key in ("run_id", "digests", "weights")} for result in results)
+    assert one == other
+    assert [weights["name"] for weights in one["weights"]] == ["whole.safetensors", "part.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -194,7 +194,7 @@ def test_where_no_row_shares_enough_seeds_no_difference_is_called_detectable(run
 def test_differences_that_are_the_same_with_every_seed_have_no_smallest_one(timed):
     alike = [timed(seed=seed, method=method) for method in ("alike", "supervised") for seed in range(3)]
     assert (
-        "No smallest detectable difference from supervised: the paired differences are the same with every seed."
+        "No smallest detectable difference from supervised: the paired differences are the same for all common seeds."
         in _table(alike).notes
     )
 

@@ -175,3 +175,31 @@ def test_the_order_of_results_changes_no_comparison_and_every_format_shows_it(on
         assert "p over partitions" in face.render(comparison.tables)
     assert "difference_low" in csv.render(comparison.tables)
     assert "p over partitions" in html.render_page(build_page(comparison, {}, "miou", tmp_path))
+
+
+def test_a_row_is_compared_with_one_row_of_the_baseline_on_every_partition(on):
+    ours = _runs(on, "ours", [(80,), (75,), (78,), (90,)])
+    low = _runs(on, "base", [(70,), (71,), (), ()], config={"threshold": 0.1})
+    high = _runs(on, "base", [(), (), (77,), (80,)], config={"threshold": 0.9})
+    [rows] = _over([*ours, *low, *high], baseline="base")
+    assert all("difference" not in row for row in rows)  # either could be meant
+    [rows] = _over([*ours, *low, *high[:1]], baseline="base")
+    assert {row["pairs"].raw for row in rows if row["method"].text == "ours"} == {(2,)}
+
+
+def test_notes_name_rows_as_the_table_does(on):
+    base = _runs(on, "base", [(70,), (71,), (72,), ()])
+    pairs = ((0.8, [(80,), (75,), (), ()]), (0.9, [(), (76,), (78,), ()]))
+    runs = [run for threshold, hits in pairs for run in _runs(on, "ours", hits, config={"threshold": threshold})]
+    (table,) = [table for table in _build([*base, *runs], "base").tables if table.title.endswith("over partitions")]
+    configs = {row[3].text for row in table.rows if row[0].text == "ours"}
+    assert len(configs) == 2
+    (undecided,) = [note for note in table.notes if note.startswith("Fewer than 3 partitions")]
+    assert all(config in undecided for config in configs)
+
+
+def test_headers_of_the_table_differ(on):
+    runs = [*_runs(on, "ours", [(80,), (75,), (78,), (90,)]), *_runs(on, "theirs", [(70,), (71,), (77,), (80,)])]
+    (table,) = [table for table in _build(runs, "theirs").tables if table.title.endswith("over partitions")]
+    headers = [column.header for column in table.columns]
+    assert len(set(headers)) == len(headers)

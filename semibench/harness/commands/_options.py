@@ -59,7 +59,7 @@ weights = click.option(
     type=WeightFile(),
     callback=_one_file_each,
     help="Pretrained weights of the network, or of the CLIP under it (.safetensors or a tensor-only .pth); PART=FILE fills one "
-    "part of the network, such as conv_encoder. May be given several times.",
+    "part of the network, such as conv_encoder, whatever else is given. May be given several times.",
 )
 
 

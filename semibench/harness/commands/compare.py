@@ -46,7 +46,7 @@ def _refuse_no_number(_: click.Context, parameter: click.Parameter, value: float
     "--baseline",
     default="",
     metavar="METHOD",
-    help="Add differences to this method over seeds and over images, paired, with intervals.",
+    help="Add differences to this method over seeds, partitions and images, paired, with intervals.",
 )
 @click.option("--published", is_flag=True, help="Add what others report, in columns of its own.")
 @click.option("--unverified", is_flag=True, help="--published, and figures that nobody has checked.")

@@ -24,7 +24,7 @@ Tensors = Mapping[str, Tensor]
 Reading = Callable[[str], str]  # a name in the file -> the name that it then has in the network
 
 _WRAPPERS = ("state_dict", "model", "method")  # keys under which training scripts, semibench's too, keep tensors
-_PREFIXES = re.compile(r"^(module\.|network\.)+")  # of DistributedDataParallel and of semibench's methods
+_PREFIXES = re.compile(r"^(module\.|network\.|backbone\.)+")  # of DistributedDataParallel, semibench's methods and OpenMMLab
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,15 @@ def load_weights(network: Network, path: Path, part: str = "") -> WeightReport:
     """
     parts = dict(network.named_children())
     if part and part not in parts:
-        raise unknown("part of the network", part, parts, "Give --weights PART=FILE, or FILE alone for the network.")
+        raise unknown("part of the network", part, parts, f"Set network.{part} first, if it is an option of the network.")
     stored = read_tensors(path)
-    own = _without_counters(network.state_dict())
     inside = part or "encoder"
-    reading = _best_reading(stored, own, [*([] if part else [_of_network]), *_readings_of(inside)])
+    own = {
+        name: tensor
+        for name, tensor in _without_counters(network.state_dict()).items()
+        if not part or name.startswith(f"{part}.")
+    }
+    reading = _best_reading(stored, own, (_of_network, *_readings_of(inside)))
     fitting = _fitting(stored, own, reading)
     expected = [name for name in own if reading is _of_network or name.startswith(f"{inside}.")]
     report = WeightReport(
@@ -65,7 +69,7 @@ def load_weights(network: Network, path: Path, part: str = "") -> WeightReport:
     if not fitting:
         raise DataError(
             f"weight file {path.name} fits nowhere: it has {_some(report.unexpected)}, the network has {_some(report.missing)}",
-            f"Give weights of the network's {inside}, or set network.{inside} to that of the file.",
+            f"Give weights of the network's {inside}{_or_set(inside)}.",
         )
     network.load_state_dict(fitting, strict=False)
     return report
@@ -153,6 +157,10 @@ def _describe(name: str, stored: Tensors, own: Tensors, reading: Reading) -> str
     if reading(name) not in own:
         return name
     return f"{name} {tuple(stored[name].shape)} (in the network {tuple(own[reading(name)].shape)})"
+
+
+def _or_set(part: str) -> str:
+    return f", or set network.{part} to that of the file" if part.endswith("encoder") else ""  # these are options
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -188,14 +188,23 @@ def build_with_contours(seed: int = 0) -> Vlg:
 
 
 def of_openmmlab(name: str) -> str:
+    if name.startswith("layer"):
+        return name
     return name.replace("bn1.", "stem.7.", 1) if name.startswith("bn1.") else name.replace("conv1.", "stem.", 1)
 
 
-@pytest.mark.parametrize("rename", [str, of_openmmlab], ids=["timm", "openmmlab"])
+@pytest.mark.parametrize(
+    "rename",
+    [
+        pytest.param(str, id="timm"),
+        pytest.param(of_openmmlab, id="openmmlab"),
+        pytest.param(lambda name: f"backbone.{of_openmmlab(name)}", id="openmmlab's checkpoints"),
+        pytest.param(lambda name: f"conv_encoder.{name}", id="the network's own"),
+    ],
+)
 def test_a_file_of_a_part_fills_that_part_alone(tmp_path, rename):
     source, network, untouched = build_with_contours(seed=1), build_with_contours(), build_with_contours()
-    stem = {name for name in source.conv_encoder.state_dict() if not name.startswith("layer")}
-    stored = {rename(name) if name in stem else name: tensor for name, tensor in source.conv_encoder.state_dict().items()}
+    stored = {rename(name): tensor for name, tensor in source.conv_encoder.state_dict().items()}
     torch.save(stored | {"fc.weight": torch.zeros(2)}, tmp_path / "resnet.pth")
     report = load_weights(network, tmp_path / "resnet.pth", "conv_encoder")
     assert agree(network.conv_encoder, source.conv_encoder)
@@ -211,6 +220,21 @@ def test_what_of_a_part_is_not_in_its_file_is_missing(tmp_path):
     report = load_weights(network, tmp_path / "resnet.pth", "conv_encoder")
     own = {f"conv_encoder.{name}" for name in real_tensors(network.conv_encoder)}
     assert set(report.missing) == own - {"conv_encoder.bn1.weight"}
+
+
+def test_a_whole_network_s_file_fills_no_other_part(tmp_path):
+    source, network, untouched = build_with_contours(seed=1), build_with_contours(), build_with_contours()
+    torch.save(source.state_dict(), tmp_path / "network.pth")
+    load_weights(network, tmp_path / "network.pth", "conv_encoder")
+    assert agree(network.conv_encoder, source.conv_encoder)
+    assert agree(network.encoder, untouched.encoder)
+
+
+@pytest.mark.parametrize(("part", "advice"), [("decoder", "decoder.$"), ("conv_encoder", "or set network.conv_encoder to")])
+def test_a_file_that_does_not_fit_a_part_is_refused_with_what_can_be_done(tmp_path, part, advice):
+    torch.save({"other": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(DataError, match=advice):
+        load_weights(build_with_contours(), tmp_path / "other.pth", part)
 
 
 def test_a_part_that_the_network_lacks_is_refused_with_those_it_has(tmp_path):
