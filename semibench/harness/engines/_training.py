@@ -34,6 +34,7 @@ class Training:
     def __init__(self, method: Method, plan: Plan, scaler: GradScaler | None = None) -> None:
         method.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         if plan.compile:
+            torch._dynamo.config.trace_numpy = False  # draws are NumPy's, in integers that torch does not have
             method.compile()  # in place: neither names nor predictors change  # type: ignore[no-untyped-call]
         self.method = method
         self.module: nn.Module = _averaging(_Forward(method, plan))

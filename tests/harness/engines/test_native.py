@@ -18,6 +18,7 @@ from semibench.harness.engines.base import Callback, Plan, TrainState
 from semibench.harness.engines.native import NativeEngine
 from semibench.harness.optimizers import build_optimizer
 from semibench.harness.schedules import multiplier
+from semibench.methods.blocks.draws import uniforms
 from semibench.methods.method import Batch, Labeled, Method, Progress, StepOutput
 from semibench.methods.networks.base import ParameterGroup
 from semibench.protocols.recipe import Recipe
@@ -141,10 +142,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler, about itself
 def test_a_compiled_training_is_the_same_but_for_rounding_and_resumes_to_the_bit(tmp_path: Path) -> None:
-    class Plain(Line):  # a compiler draws its own dropout
+    class Plain(Line):  # a compiler draws its own dropout, but not what samples draw
         def __init__(self) -> None:
             super().__init__()
             self.network[2] = nn.Identity()
+
+        def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+            drawn = uniforms(torch.arange(len(batch.labeled.image)) + progress.step, "channels", 3).float()
+            loss = self.network(batch.labeled.image * drawn[..., None, None]).square().mean()
+            return StepOutput({"first": loss}, {})
 
     def fit(compiled: bool, callback: Record, resume_from: Path | None = None) -> Method:
         torch.manual_seed(0)
