@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal
 
 from semibench.reports.aggregate import Group, agree, conditions
-from semibench.reports.render.table import Cell, Raw
+from semibench.reports.render.table import Cell, Column, Raw
 from semibench.reports.result import Cost, Result
 
 MISSING = "–"  # noqa: RUF001 - an en dash is what tables show for no value
@@ -23,6 +23,10 @@ class ColumnKind:
     show: Callable[..., str]  # the values -> text
     align: Literal["left", "right"] = "right"
     is_descending: bool = False  # when sorted by it
+
+    def column(self, key: str) -> Column:
+        """Return the column of a table, called ``key`` there."""
+        return Column(key, self.header, self.align, self.fields)
 
     def cell(self, one: Group) -> Cell:
         """Return the cell of a group."""

@@ -13,7 +13,7 @@ from semibench.reports.columns import COLUMNS, DEFAULT, ColumnKind
 from semibench.reports.listing import RunSummary
 from semibench.reports.notes import notes
 from semibench.reports.over_images import Images
-from semibench.reports.render.table import Cell, Column, Emphasis, Raw, Table
+from semibench.reports.render.table import Cell, Emphasis, Raw, Table
 from semibench.reports.store import Collection
 
 _REVEALING = {"config": "method", "size": "flops", "device": "images_per_second"}  # column -> the one that it follows
@@ -121,7 +121,7 @@ def _table(groups: list[Group], collection: Collection, selection: Selection) ->
     table = Table(
         title=first.protocol,
         facts=_facts(ordered[0]),
-        columns=tuple(Column(key, kinds[key].header, kinds[key].align, kinds[key].fields) for key in keys),
+        columns=tuple(kinds[key].column(key) for key in keys),
         rows=tuple(zip(*cells, strict=True)),
         notes=notes(ordered, statistics, left_out),
     )

@@ -73,7 +73,7 @@ def _table(
             "dataset": first.dataset,
             "synthetic": first.synthetic,
         },
-        columns=(*_COLUMNS, *(Column(key, kinds[key].header, kinds[key].align, kinds[key].fields) for key in keys)),
+        columns=(*_COLUMNS, *(kinds[key].column(key) for key in keys)),
         rows=tuple(
             (*_cells(seeds, groups, one.config), *(kinds[key].cell(one) for key in keys))
             for one, (seeds, groups) in zip(ones, rows, strict=True)
