@@ -24,7 +24,7 @@ Tensors = Mapping[str, Tensor]
 Reading = Callable[[str], str]  # a name in the file -> the name that it then has in the network
 
 _WRAPPERS = ("state_dict", "model", "method")  # keys under which training scripts, semibench's too, keep tensors
-_PREFIXES = re.compile(r"^(module\.|network\.|backbone\.)+")  # of DistributedDataParallel, semibench's methods and OpenMMLab
+_PREFIXES = re.compile(r"^(module\.|network\.)+")  # of DistributedDataParallel and of semibench's methods
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _of_network(name: str) -> str:
 
 def _readings_of(part: str) -> list[Reading]:
     """Return how a file of a part alone may name its tensors."""
-    return [lambda name: f"{part}.{name}", lambda name: f"{part}.{to_timm(name)}"]
+    return [lambda name: f"{part}.{name}", lambda name: f"{part}.{to_timm(name.removeprefix('backbone.'))}"]  # OpenMMLab's
 
 
 def _best_reading(stored: Tensors, own: Tensors, readings: Sequence[Reading]) -> Reading:

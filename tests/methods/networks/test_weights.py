@@ -237,6 +237,17 @@ def test_a_file_that_does_not_fit_a_part_is_refused_with_what_can_be_done(tmp_pa
         load_weights(build_with_contours(), tmp_path / "other.pth", part)
 
 
+def test_a_network_with_a_backbone_of_its_own_reads_its_own_file(tmp_path):
+    source, network = build(seed=1), build()
+    for seed, each in ((1, source), (0, network)):
+        torch.manual_seed(seed)
+        each.backbone = nn.Linear(2, 2)
+    torch.save(source.state_dict(), tmp_path / "network.pth")
+    report = load_weights(network, tmp_path / "network.pth")
+    assert agree(network, source)
+    assert (report.missing, report.unexpected) == ((), ())
+
+
 def test_a_part_that_the_network_lacks_is_refused_with_those_it_has(tmp_path):
     with pytest.raises(UsageError, match="part of the network 'conv_encoder' not found; nearest: encoder"):
         load_weights(build(), tmp_path / "resnet.pth", "conv_encoder")
