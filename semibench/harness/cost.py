@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
+from semibench.harness import pages
 from semibench.harness.inference import evaluating
 from semibench.reports.result import Latency
 
@@ -89,10 +90,14 @@ def peak_memory(device: torch.device | str) -> int:
 
 
 def reset_peak_memory(device: torch.device | str) -> None:
-    """Start measuring the peak anew; without effect on the CPU of a system that keeps it for good (all but Linux)."""
+    """Start measuring the peak anew, on a CPU with fresh memory.
+
+    The peak of a process stays what it was on a system that keeps it for good (all but Linux).
+    """
     if _is_cuda(device):
         torch.cuda.reset_peak_memory_stats(device)
     else:
+        pages.renew()
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # 5: reset the peak, see man 5 proc
 

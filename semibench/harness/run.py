@@ -14,7 +14,7 @@ import torch
 from semibench import plugins
 from semibench.errors import DataError, RunFailedError
 from semibench.files import write_text
-from semibench.harness import callbacks, checkpoint, cost, environment, pages, pictures, processes, signals
+from semibench.harness import callbacks, checkpoint, cost, environment, pictures, processes, signals
 from semibench.harness.build import build_method
 from semibench.harness.counting import Evaluation
 from semibench.harness.engines.base import Callback, Engine, FitSummary, Plan
@@ -87,8 +87,6 @@ def _run(prepared: Prepared, meter: Meter) -> Result:
     device = device_of(configuration)
     if configuration.run.threads is not None:
         torch.set_num_threads(configuration.run.threads)
-    if device == "cpu":
-        pages.reserve_huge()
     if processes.is_main():
         write_text(folder.environment, json.dumps(environment.describe(), indent=2) + "\n")
     method, weights = build_method(configuration, prepared.dataset, prepared.weights, prepared.teachers.load)
