@@ -271,37 +271,6 @@ def test_a_recipe_that_names_an_unknown_parameter_group_is_refused() -> None:
         train(recipe(optimizer=optimizer), Record())
 
 
-def test_groups_scale_the_rate_and_replace_the_weight_decay() -> None:
-    group = {"lr_multiplier": 10, "weight_decay": 0.0}
-    settings = recipe(optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1, "groups": {"all": group}})
-    optimizer = build_optimizer(Line(), settings.optimizer)
-    assert optimizer.param_groups[0]["lr"] == 1.0
-    assert optimizer.param_groups[0]["weight_decay"] == 0.0
-
-
-def test_biases_without_a_rule_of_their_own_follow_that_of_their_group() -> None:
-    class Split(Line):
-        def parameter_groups(self) -> list[ParameterGroup]:
-            ((_, parameters),) = super().parameter_groups()
-            return [ParameterGroup("decoder", parameters[:1]), ParameterGroup("decoder_biases", parameters[1:])]
-
-    settings = recipe(
-        optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0, "groups": {"decoder": {"lr_multiplier": 10}}}
-    )
-    assert [group["lr"] for group in build_optimizer(Split(), settings.optimizer).param_groups] == [1.0, 1.0]
-
-
-def test_a_group_of_which_nothing_is_trained_is_left_out_with_its_rule() -> None:
-    class Frozen(Line):
-        def parameter_groups(self) -> list[ParameterGroup]:
-            return [ParameterGroup("encoder", []), *super().parameter_groups()]
-
-    groups = {"encoder": {"lr_multiplier": 10}, "all": {"lr_multiplier": 2}}
-    settings = recipe(optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0, "groups": groups})
-    (group,) = build_optimizer(Frozen(), settings.optimizer).param_groups
-    assert group["lr"] == 0.2
-
-
 def test_the_summary_counts_images_and_time() -> None:
     summary = NativeEngine().fit(Line(), batches, Plan(recipe(), TOTAL, 0, "cpu"), [], resume_from=None)
     assert summary.steps == TOTAL
