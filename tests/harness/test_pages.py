@@ -12,12 +12,12 @@ from semibench.harness import pages
 _LOOK = """
 import torch
 from semibench.harness import pages
-said = pages.renew()
+pages.renew()
 for _ in range(2):  # what one step frees, the next one takes
     tensors = [torch.ones(4 << 20) for _ in range(8)]  # 16 MiB each, more than holes of the heap have room for
     addresses = [tensor.data_ptr() for tensor in tensors]
     del tensors
-print(said, *addresses)
+print(*addresses)
 print(open("/proc/self/smaps").read())
 """
 
@@ -39,8 +39,7 @@ def advised(smaps: str, address: int) -> bool:
 @pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="this kernel has no huge pages")
 def test_tensors_lie_in_huge_pages_which_outlive_them() -> None:
     done = subprocess.run([sys.executable, "-c", _LOOK], capture_output=True, text=True, check=True)
-    said, *addresses = done.stdout.splitlines()[0].split()
-    assert said == "True"
+    addresses = done.stdout.splitlines()[0].split()
     assert sum(advised(done.stdout, int(address)) for address in addresses) >= len(addresses) - 2
 
 
@@ -66,4 +65,4 @@ print(held, kept, psutil.Process().memory_info().rss)
 def test_nothing_is_done_where_the_allocator_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(pages.ctypes, "CDLL", lambda name: pytest.fail("nobody knows that allocator"))
-    assert not pages.renew()
+    pages.renew()

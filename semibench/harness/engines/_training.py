@@ -49,10 +49,14 @@ class Training:
         self.images = 0
 
     def start(self, resume_from: Path | None) -> int:
-        """Take up a checkpoint where one is given, and the first learning rate; return the number of steps done."""
+        """Take up a checkpoint where one is given, and the first learning rate; return the number of steps done.
+
+        From here on the peak of memory is measured.
+        """
         self.state.step = self.restore(resume_from) if resume_from else 0
         self.set_rate(self.state.step)
         self.method.train()
+        cost.reset_peak_memory(self.device)
         return self.state.step
 
     def parts(self, batch: Batch) -> list[Batch]:

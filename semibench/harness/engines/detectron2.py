@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from semibench.harness import cost
 from semibench.harness.catalogs import register as register  # for Detectron2's own users, who look for it here
 from semibench.harness.engines._training import Training, use_device
 from semibench.harness.engines.base import Batches, Callback, Engine, FitSummary, Plan
@@ -47,7 +46,6 @@ class Detectron2Engine(Engine):
         trainer.register_hooks(
             [self.package.hooks.IterationTimer(), hook, self.package.hooks.PeriodicWriter([writer], period=_PERIOD)]
         )
-        cost.reset_peak_memory(plan.device)
         with _no_tracebacks():
             trainer.train(start, plan.total)
         return training.summary()

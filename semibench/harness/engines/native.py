@@ -9,7 +9,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from semibench.harness import cost
 from semibench.harness.engines._training import Training, use_device
 from semibench.harness.engines.base import Batches, Callback, Engine, FitSummary, Plan
 from semibench.methods.method import Batch, Method
@@ -25,7 +24,6 @@ class NativeEngine(Engine):
         with _accelerator(plan) as accelerator:
             loop = _Loop(accelerator, Training(method, plan, accelerator.scaler))
             start = loop.training.start(resume_from)
-            cost.reset_peak_memory(plan.device)
             return loop.run(batches, start, callbacks)
 
 
